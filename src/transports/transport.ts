@@ -1,0 +1,136 @@
+import type { Entity, Queue } from '../messaging/entity.ts';
+import type { Message } from '../protocol/message.ts';
+import type { Clock } from '../runtime/clock.ts';
+import type { Logger } from '../runtime/logger.ts';
+import type { Random } from '../runtime/random.ts';
+
+/*
+ * transport   a kind of broker at one address; makes connections
+ * connection  one link to the broker; dies as a whole, its owner decides about the next one
+ * channel     a place to declare, publish and consume on a connection
+ * delivery    one hand-over of a message to one consumer; settled exactly once
+ * lease       the broker's promise that nobody else is handed the message meanwhile
+ */
+
+/** What a driver can do, as data: the contract suite and the README's table read it. */
+export interface TransportCapabilities {
+  readonly exchanges: 'native' | 'emulated';
+  /** Which number is served first, or false where order is by age alone. */
+  readonly priority: 'lowest-first' | 'highest-first' | false;
+  /** Reaches every bound queue; remote control and events need it. */
+  readonly fanout: boolean;
+  /** `native`: `publish({ delayMs })` keeps the message in the broker until it is due. */
+  readonly delay: 'native' | 'worker';
+  /** Survives a broker restart (as far as the server is configured to). */
+  readonly persistent: boolean;
+  /** Several processes can share it. */
+  readonly shared: boolean;
+  /** The driver knows how often a message was handed over. */
+  readonly deliveryCount: boolean;
+}
+
+/** What every driver is given besides its URL. */
+export interface DriverContext {
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly log: Logger;
+}
+
+export interface Transport {
+  /** Driver name as Celery has it: `redis`, `amqp`, `memory`, `sqlite`. */
+  readonly name: string;
+  /** The address as it may be shown: no password. */
+  readonly displayUrl: string;
+  readonly capabilities: TransportCapabilities;
+  /** Host, port and so on for `inspect stats`. */
+  readonly info: BrokerInfo;
+  connect(options?: { readonly signal?: AbortSignal | undefined }): Promise<Connection>;
+}
+
+export interface BrokerInfo {
+  readonly hostname: string;
+  readonly port: number | null;
+  readonly virtualHost: string;
+  readonly userid: string | null;
+  readonly ssl: boolean;
+}
+
+export interface Connection extends AsyncDisposable {
+  channel(): Promise<Channel>;
+  /** Settles once: with the error that ended the connection, or undefined after `close()`. Never rejects. */
+  readonly closed: Promise<Error | undefined>;
+  /** Returns what its channels hold unsettled to their queues, then disconnects. Harmless twice. */
+  close(): Promise<void>;
+}
+
+export interface Destination {
+  /** Empty text: the default exchange, whose routing key is the queue's name. */
+  readonly exchange: string;
+  readonly routingKey: string;
+}
+
+export interface PublishOptions {
+  /** Deliver no sooner than this many milliseconds from now. Only where `capabilities.delay` is `native`. */
+  readonly delayMs?: number | undefined;
+  /** An unroutable message rejects instead of vanishing. */
+  readonly mandatory?: boolean | undefined;
+  /** Gives up waiting for the broker; the message may still arrive. */
+  readonly signal?: AbortSignal | undefined;
+}
+
+export interface ConsumeOptions {
+  /** Most unsettled deliveries at a time; 0 is unlimited. */
+  readonly prefetch: number;
+  /** Deliveries count as acknowledged at once; `ack` and `reject` do nothing. */
+  readonly noAck?: boolean | undefined;
+  /** The broker ended this consumer (queue deleted, node gone); the channel still works. Called at most once. */
+  readonly onCancel?: ((reason: Error) => void) | undefined;
+}
+
+export interface Channel extends AsyncDisposable {
+  /** Creates what does not exist yet; the same twice is harmless. A queue brings its exchange and bindings. */
+  declare(entity: Entity): Promise<void>;
+  /** Resolves when the broker owns the message, not when the bytes have left. */
+  publish(message: Message, to: Destination, options?: PublishOptions): Promise<void>;
+  /** `deliver` returns at once and never throws. */
+  consume(queue: Queue, deliver: (delivery: Delivery) => void, options: ConsumeOptions): Promise<Consumer>;
+  /** Takes one message without a consumer; undefined when none is ready. */
+  get(queue: string): Promise<Delivery | undefined>;
+  /** Messages ready in the queue; 0 for an unknown one. */
+  size(queue: string): Promise<number>;
+  /** Drops what is ready, not what is unsettled; resolves to how many. */
+  purge(queue: string): Promise<number>;
+  deleteQueue(queue: string): Promise<void>;
+  /** Cancels its consumers and puts what is unsettled back. Harmless twice. */
+  close(): Promise<void>;
+}
+
+export interface Consumer extends AsyncDisposable {
+  setPrefetch(count: number): Promise<void>;
+  /** No deliveries after it resolved; those already handed over stay valid. Harmless twice. */
+  cancel(): Promise<void>;
+  /**
+   * `clock.monotonic()` of the last proof that this consumer reads from the broker (an answered fetch or probe).
+   * The supervisor restarts a consumer whose proof is too old.
+   */
+  readonly lastProofMs: number;
+}
+
+export interface Delivery {
+  readonly message: Message;
+  readonly queue: string;
+  readonly exchange: string;
+  readonly routingKey: string;
+  readonly deliveryTag: string | number;
+  readonly redelivered: boolean;
+  /** How often the message was handed over, this time included; undefined where the driver cannot know. */
+  readonly deliveryCount: number | undefined;
+  /** Resolves when the broker has forgotten the message. Settling twice does nothing. */
+  ack(): Promise<void>;
+  reject(options: { readonly requeue: boolean }): Promise<void>;
+  /**
+   * Whether the lease still holds. `true` at once while it was renewed lately, else asks the broker.
+   * A worker that lost it may neither store a result nor acknowledge.
+   */
+  held(): true | Promise<boolean>;
+}
