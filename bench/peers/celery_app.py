@@ -1,0 +1,72 @@
+"""Python Celery as a peer: the tasks, and the producer's side of each measurement."""
+import json
+import os
+import sys
+import time
+
+from celery import Celery, group
+
+app = Celery("bench", broker=os.environ["BENCH_BROKER"], backend=os.environ["BENCH_BROKER"])
+app.conf.update(worker_prefetch_multiplier=100, task_acks_late=True, broker_connection_retry_on_startup=True)
+
+count = 0
+start = 0.0
+
+
+@app.task(name="noop", ignore_result=True)
+def noop(i):
+    """Counts in its own process; the solo pool runs everything in one."""
+    global count, start
+    if count == 0:
+        start = time.perf_counter()
+    count += 1
+    if count == int(os.environ.get("BENCH_N", "0")):
+        seconds = time.perf_counter() - start
+        times = os.times()
+        print(json.dumps({"n": count, "seconds": seconds, "perSecond": count / seconds,
+                          "cpuMicrosEach": (times.user + times.system) * 1e6 / count}), flush=True)
+
+
+@app.task(name="echo")
+def echo(i):
+    return i
+
+
+def timed(n, work):
+    begin = time.perf_counter()
+    work()
+    seconds = time.perf_counter() - begin
+    return {"n": n, "seconds": seconds, "perSecond": n / seconds}
+
+
+def enqueue(n, mode):
+    noop.delay(0)
+    if mode == "bulk":
+        return timed(n, lambda: [group(noop.s(i) for i in range(1000)).apply_async() for _ in range(n // 1000)])
+    return timed(n, lambda: [noop.delay(i) for i in range(n)])
+
+
+def awaited(n):
+    return timed(n, lambda: [result.get(timeout=60) for result in [echo.delay(i) for i in range(n)]])
+
+
+def round_trip(n):
+    times = []
+    for i in range(n + 10):
+        begin = time.perf_counter()
+        echo.delay(i).get(timeout=60)
+        times.append((time.perf_counter() - begin) * 1000)
+    times = sorted(times[10:])
+    return {"n": n, "p50": times[int(n * 0.5)], "p99": times[int(n * 0.99)]}
+
+
+if __name__ == "__main__":
+    options = json.loads(sys.argv[1])
+    op = options["op"]
+    if op == "enqueue":
+        answer = enqueue(options["n"], options["mode"])
+    elif op == "awaited":
+        answer = awaited(options["n"])
+    else:
+        answer = round_trip(options["n"])
+    print(json.dumps(answer))

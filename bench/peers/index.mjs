@@ -1,0 +1,58 @@
+// Which queues can be measured here, and how each is started.
+import { execFileSync } from 'node:child_process';
+import { existsSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import { fileURLToPath } from 'node:url';
+
+const here = (file) => fileURLToPath(new URL(file, import.meta.url));
+const require = createRequire(import.meta.url);
+
+function installed(name) {
+  try {
+    require.resolve(name);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+const inNode = (name, file, brokers) => ({
+  name,
+  brokers,
+  run: (options) => ({ command: process.execPath, args: [here(file), JSON.stringify(options)] }),
+});
+
+/** Rates of a producer or consumer that Celery's own command line starts. */
+function celery() {
+  const python = process.env.BENCH_PYTHON ?? ['../../.cache/python/bin/python'].map(here).find(existsSync) ?? 'python3';
+  try {
+    execFileSync(python, ['-c', 'import celery, redis'], { stdio: 'ignore' });
+  } catch {
+    return undefined;
+  }
+  return {
+    name: 'Celery (Python)',
+    brokers: ['redis'],
+    slow: true,
+    run: (options) => {
+      const env = { BENCH_BROKER: options.broker, BENCH_N: String(options.n ?? 0) };
+      return options.op === 'worker'
+        ? {
+            command: python,
+            args: ['-m', 'celery', '--workdir', here('.'), '-A', 'celery_app', 'worker', '-P', 'solo', '--without-gossip', '--without-mingle', '-l', 'ERROR'],
+            env,
+          }
+        : { command: python, args: [here('celery_app.py'), JSON.stringify(options)], env };
+    },
+  };
+}
+
+/** The peers that are installed; Celeriac first. */
+export function peers() {
+  return [
+    inNode('Celeriac', 'celeriac.mjs', ['memory', 'sqlite', 'redis']),
+    installed('bullmq') && inNode('BullMQ', 'bullmq.mjs', ['redis']),
+    installed('bee-queue') && inNode('bee-queue', 'bee-queue.mjs', ['redis']),
+    celery(),
+  ].filter(Boolean);
+}
