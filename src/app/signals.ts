@@ -1,0 +1,158 @@
+import type { Message } from '../protocol/message.ts';
+import type { SignatureDict, TaskHeaders } from '../protocol/task-message.ts';
+import type { ExceptionRecord } from '../protocol/exception.ts';
+import type { Logger } from '../runtime/logger.ts';
+import type { TaskRequest } from './request.ts';
+import type { RegisteredTask } from './task.ts';
+
+/*
+ * signal    something that happened, named as in Celery (`task_prerun` is `taskPrerun`)
+ * sender    what handlers may filter by: the task's name for task signals, the node name for worker signals
+ * handler   user code; its errors are logged and never reach the task or the worker
+ */
+
+/** A task message about to be published; handlers may change headers, args, kwargs and properties in place. */
+export interface BeforePublish {
+  readonly sender: string;
+  readonly headers: Record<string, unknown>;
+  readonly args: unknown[];
+  readonly kwargs: Record<string, unknown>;
+  readonly properties: Record<string, unknown>;
+  readonly exchange: string;
+  readonly routingKey: string;
+}
+
+export interface AfterPublish {
+  readonly sender: string;
+  readonly headers: Readonly<TaskHeaders>;
+  readonly args: readonly unknown[];
+  readonly kwargs: Readonly<Record<string, unknown>>;
+  readonly exchange: string;
+  readonly routingKey: string;
+}
+
+/** A task of this process, as most task signals describe it. */
+export interface TaskEvent {
+  readonly sender: string;
+  readonly taskId: string;
+  readonly task: RegisteredTask;
+  readonly request: TaskRequest;
+}
+
+export interface TaskFailureEvent extends TaskEvent {
+  readonly error: unknown;
+  readonly record: ExceptionRecord;
+  readonly traceback: string | null;
+}
+
+export interface WorkerEvent {
+  /** Node name. */
+  readonly sender: string;
+  /** The `Worker`. */
+  readonly worker: object;
+}
+
+/** Every signal with its payload. */
+export interface Signals {
+  beforePublish: BeforePublish;
+  afterPublish: AfterPublish;
+  taskReceived: { readonly sender: string; readonly request: TaskRequest };
+  taskPrerun: TaskEvent;
+  taskPostrun: TaskEvent & { readonly state: string; readonly retval: unknown };
+  taskSuccess: TaskEvent & { readonly result: unknown };
+  taskFailure: TaskFailureEvent;
+  taskRetry: TaskEvent & { readonly reason: unknown; readonly traceback: string | null };
+  taskRevoked: {
+    readonly sender: string;
+    readonly request: TaskRequest;
+    readonly terminated: boolean;
+    readonly signum: number | null;
+    readonly expired: boolean;
+  };
+  /** Something failed outside the task's body: backend down, callback not publishable. */
+  taskInternalError: {
+    readonly sender: string;
+    readonly taskId: string;
+    readonly request: TaskRequest;
+    readonly error: unknown;
+  };
+  taskUnknown: { readonly sender: string; readonly name: string; readonly id: string; readonly message: Message };
+  taskRejected: { readonly sender: string; readonly message: Message; readonly error: unknown };
+  workerInit: WorkerEvent;
+  workerReady: WorkerEvent;
+  workerShuttingDown: WorkerEvent & { readonly how: 'warm' | 'cold'; readonly reason: string };
+  workerShutdown: WorkerEvent;
+  heartbeatSent: WorkerEvent;
+  afterConfigure: { readonly sender: string };
+  afterFinalize: { readonly sender: string };
+  importModules: { readonly sender: string; readonly modules: readonly string[] };
+  /** A callback, errback or chain step was sent on behalf of a finished task. */
+  followUpSent: { readonly sender: string; readonly signature: SignatureDict };
+}
+
+export type SignalName = keyof Signals;
+export type SignalHandler<N extends SignalName> = (payload: Signals[N]) => unknown;
+
+export interface SignalOptions {
+  /** Only payloads with this sender. */
+  readonly sender?: string;
+  /** Removes the handler after its first call. */
+  readonly once?: boolean;
+  /** Connecting another handler with the same id replaces the first (Celery's `dispatch_uid`). */
+  readonly id?: string;
+}
+
+interface Receiver {
+  readonly handler: (payload: never) => unknown;
+  readonly options: SignalOptions;
+}
+
+/** Where handlers meet what happens. Nobody listening costs one map look-up. */
+export class SignalHub {
+  readonly #receivers = new Map<SignalName, readonly Receiver[]>();
+  readonly #log: Logger;
+
+  constructor(log: Logger) {
+    this.#log = log;
+  }
+
+  /** Whether a payload is worth building. */
+  has(name: SignalName): boolean {
+    return this.#receivers.has(name);
+  }
+
+  /** @returns a function that disconnects the handler; harmless twice */
+  connect<N extends SignalName>(name: N, handler: SignalHandler<N>, options: SignalOptions = {}): () => void {
+    const receiver: Receiver = { handler, options };
+    const others = (this.#receivers.get(name) ?? []).filter(
+      (other) => options.id === undefined || other.options.id !== options.id,
+    );
+    this.#receivers.set(name, [...others, receiver]);
+    return () => this.#remove(name, receiver);
+  }
+
+  /** Calls the handlers in the order they were connected. Never throws, never rejects. */
+  emit<N extends SignalName>(name: N, payload: Signals[N]): void | Promise<void> {
+    const receivers = this.#receivers.get(name);
+    return receivers === undefined ? undefined : this.#deliver(name, receivers, payload);
+  }
+
+  async #deliver<N extends SignalName>(name: N, receivers: readonly Receiver[], payload: Signals[N]): Promise<void> {
+    for (const receiver of receivers) {
+      const { sender, once } = receiver.options;
+      if (sender !== undefined && sender !== payload.sender) continue;
+      if (once) this.#remove(name, receiver);
+      try {
+        await (receiver.handler as SignalHandler<N>)(payload);
+      } catch (error) {
+        this.#log.error({ signal: name, sender: payload.sender, error }, 'signal handler failed');
+      }
+    }
+  }
+
+  #remove(name: SignalName, receiver: Receiver): void {
+    const left = (this.#receivers.get(name) ?? []).filter((other) => other !== receiver);
+    if (left.length === 0) this.#receivers.delete(name);
+    else this.#receivers.set(name, left);
+  }
+}

@@ -1,0 +1,21 @@
+import type { ResultBackend, ResultRecord } from '../backends/backend.ts';
+import type { Clock } from '../runtime/clock.ts';
+
+/** What handles need of the app they belong to. */
+export interface ResultSource {
+  readonly clock: Clock;
+  backend(): Promise<ResultBackend>;
+  /** The error a stored FAILURE, REVOKED or RETRY stands for. */
+  toError(record: ResultRecord): Error;
+  /** @throws {UsageError} inside a task, where waiting for another task may block the worker for good */
+  refuseInTask(): void;
+  /** Broadcasts `revoke` to the workers. */
+  revoke(ids: readonly string[], options: RevokeOptions): Promise<void>;
+}
+
+export interface RevokeOptions {
+  /** Also end a run that has begun. */
+  readonly terminate?: boolean;
+  /** Signal for the child process. @default 'SIGTERM' */
+  readonly signal?: string;
+}
