@@ -3,7 +3,7 @@
  * Each has a stable `code`; `docs/errors.md` lists them and a test holds both together.
  */
 
-const brand = Symbol.for('celeriac.error');
+const brand: unique symbol = Symbol.for('celeriac.error');
 
 export interface ErrorCause {
   readonly cause?: unknown;
