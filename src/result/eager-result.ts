@@ -1,6 +1,74 @@
-import type { AsyncResult } from './async-result.ts';
+import { ResultTimeoutError } from '../errors.ts';
+import type { ResultTuple } from '../protocol/result.ts';
+import type { AsyncResult, GetOptions } from './async-result.ts';
+import type { ResultMeta, Snapshot } from './snapshot.ts';
+import { isReady } from './states.ts';
 
-/** The result of a task that ran here, in this process. */
-export interface EagerResult<out T> extends AsyncResult<T> {
-  readonly eager: true;
+/** The result of a task that ran here, in this process: it is ready from the start. */
+export class EagerResult<out T> implements AsyncResult<T> {
+  readonly id: string;
+  readonly parent: AsyncResult<unknown> | null;
+  readonly #snapshot: Snapshot<T>;
+  readonly #state: string;
+
+  constructor(snapshot: Snapshot<T>, state: string, parent: AsyncResult<unknown> | null = null) {
+    this.id = snapshot.id;
+    this.parent = parent;
+    this.#snapshot = snapshot;
+    this.#state = state;
+  }
+
+  get(options: GetOptions = {}): Promise<T> {
+    const snapshot = this.#snapshot;
+    if (snapshot.state === 'SUCCESS') return Promise.resolve(snapshot.value);
+    if (snapshot.state === 'FAILURE' || snapshot.state === 'REVOKED') {
+      return options.propagate === false ? Promise.resolve(snapshot.error as T) : Promise.reject(snapshot.error);
+    }
+    return Promise.reject(new ResultTimeoutError(`the eager run ended as ${this.#state}: there is no value`));
+  }
+
+  snapshot(): Promise<Snapshot<T>> {
+    return Promise.resolve(this.#snapshot);
+  }
+  /** SUCCESS, FAILURE, or IGNORED and REJECTED where the task ended that way. */
+  state(): Promise<string> {
+    return Promise.resolve(this.#state);
+  }
+  ready(): Promise<boolean> {
+    return Promise.resolve(isReady(this.#state) || this.#state === 'IGNORED' || this.#state === 'REJECTED');
+  }
+  successful(): Promise<boolean> {
+    return Promise.resolve(this.#state === 'SUCCESS');
+  }
+  failed(): Promise<boolean> {
+    return Promise.resolve(this.#state === 'FAILURE');
+  }
+  async *updates(): AsyncGenerator<Snapshot<T>, void, undefined> {
+    yield this.#snapshot;
+  }
+  children(): Promise<AsyncResult<unknown>[]> {
+    return Promise.resolve([]);
+  }
+  meta(): Promise<ResultMeta> {
+    return Promise.resolve({
+      name: null,
+      args: null,
+      kwargs: null,
+      worker: null,
+      retries: null,
+      queue: null,
+      groupId: null,
+      parentId: this.parent?.id ?? null,
+    });
+  }
+  forget(): Promise<void> {
+    return Promise.resolve();
+  }
+  /** Too late: it ran already. */
+  revoke(): Promise<void> {
+    return Promise.resolve();
+  }
+  toJSON(): ResultTuple {
+    return [[this.id, this.parent?.toJSON() ?? null], null];
+  }
 }

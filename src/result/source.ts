@@ -1,5 +1,7 @@
 import type { ResultBackend, ResultRecord } from '../backends/backend.ts';
+import type { ResultTuple } from '../protocol/result.ts';
 import type { Clock } from '../runtime/clock.ts';
+import type { AsyncResult } from './async-result.ts';
 
 /** What handles need of the app they belong to. */
 export interface ResultSource {
@@ -7,6 +9,8 @@ export interface ResultSource {
   backend(): Promise<ResultBackend>;
   /** The error a stored FAILURE, REVOKED or RETRY stands for. */
   toError(record: ResultRecord): Error;
+  /** Rebuilds a handle from its serialized form. */
+  fromTuple(tuple: ResultTuple): AsyncResult<unknown>;
   /** @throws {UsageError} inside a task, where waiting for another task may block the worker for good */
   refuseInTask(): void;
   /** Broadcasts `revoke` to the workers. */
