@@ -1,0 +1,120 @@
+import { Buffer } from 'node:buffer';
+import { DecodeError } from '../errors.ts';
+import { dumps, loads } from '../serializers/json.ts';
+import { asBuffer } from '../serializers/utf8.ts';
+import type { Headers, Message, MessageProperties } from './message.ts';
+
+/*
+ * Kombu's envelope: how brokers without headers and properties keep a message, one JSON object (spec: virtual.md 1).
+ */
+
+export interface EnvelopeOptions {
+  /** Empty text: the default exchange. */
+  readonly exchange: string;
+  readonly routingKey: string;
+  /** A UUID, different for every publish. */
+  readonly deliveryTag: string;
+  /** Default: the message's own, else 0. */
+  readonly priority?: number | undefined;
+}
+
+export interface Envelope {
+  readonly message: Message;
+  readonly deliveryTag: string;
+  readonly exchange: string;
+  readonly routingKey: string;
+  readonly redelivered: boolean;
+}
+
+/** Wire name of each property, in the order Python writes them. */
+const PROPERTY_NAMES: readonly (readonly [keyof MessageProperties, string])[] = [
+  ['correlationId', 'correlation_id'],
+  ['replyTo', 'reply_to'],
+  ['messageId', 'message_id'],
+  ['timestamp', 'timestamp'],
+  ['type', 'type'],
+  ['userId', 'user_id'],
+  ['appId', 'app_id'],
+];
+
+/** The text that is stored for a message. */
+export function encodeEnvelope(message: Message, options: EnvelopeOptions): string {
+  const { properties } = message;
+  let text = '{';
+  for (const [name, wire] of PROPERTY_NAMES) {
+    const value = properties[name];
+    if (value !== undefined) text += `"${wire}":${JSON.stringify(value)},`;
+  }
+  text += `"delivery_mode":${properties.deliveryMode ?? 2},`;
+  if (properties.expiration !== undefined) text += `"expiration":${JSON.stringify(properties.expiration)},`;
+  text += `"delivery_info":{"exchange":${JSON.stringify(options.exchange)},"routing_key":${JSON.stringify(options.routingKey)}},`;
+  text += `"priority":${options.priority ?? properties.priority ?? 0},`;
+  text += `"body_encoding":"base64","delivery_tag":${JSON.stringify(options.deliveryTag)}}`;
+  const body = asBuffer(message.body).toString('base64');
+  return `{"body":"${body}","content-encoding":${JSON.stringify(message.contentEncoding)},"content-type":${JSON.stringify(message.contentType)},"headers":${dumps(message.headers)},"properties":${text}}`;
+}
+
+type Dict = Readonly<Record<string, unknown>>;
+
+function dict(value: unknown, what: string): Dict {
+  if (typeof value === 'object' && value !== null && !Array.isArray(value)) return value as Dict;
+  throw new DecodeError(`${what}: expected an object, got ${value === null ? 'null' : typeof value}`);
+}
+
+function text(value: unknown): string | undefined {
+  return typeof value === 'string' ? value : undefined;
+}
+
+function integer(value: unknown): number | undefined {
+  const number = typeof value === 'string' && value.trim() !== '' ? Number(value) : value;
+  return typeof number === 'number' && Number.isFinite(number) ? Math.trunc(number) : undefined;
+}
+
+function decodeBodyText(body: unknown, encoding: unknown): Uint8Array {
+  if (body === undefined || body === null) return new Uint8Array(0);
+  if (body instanceof Uint8Array) return body;
+  if (typeof body !== 'string') throw new DecodeError(`envelope body: expected text, got ${typeof body}`);
+  return Buffer.from(body, encoding === 'base64' ? 'base64' : 'utf8');
+}
+
+function decodeProperties(raw: Dict, deliveryInfo: Dict): MessageProperties {
+  const properties: MessageProperties = {};
+  for (const [name, wire] of PROPERTY_NAMES) {
+    const value = raw[wire];
+    if (typeof value === 'string' || typeof value === 'number') Object.assign(properties, { [name]: value });
+  }
+  const mode = integer(raw['delivery_mode']);
+  if (mode === 1 || mode === 2) properties.deliveryMode = mode;
+  const expiration = raw['expiration'];
+  if (typeof expiration === 'string' || typeof expiration === 'number') properties.expiration = String(expiration);
+  // Kombu up to 3 kept the priority beside the exchange.
+  const priority = integer(raw['priority'] ?? deliveryInfo['priority']);
+  if (priority !== undefined) properties.priority = priority;
+  return properties;
+}
+
+/**
+ * Reads a stored message.
+ * @throws {DecodeError} when it is no envelope: not JSON, no properties, no delivery tag
+ */
+export function decodeEnvelope(stored: string | Uint8Array): Envelope {
+  const envelope = dict(loads(stored), 'envelope');
+  const raw = dict(envelope['properties'], 'envelope properties');
+  const info = raw['delivery_info'] === undefined ? {} : dict(raw['delivery_info'], 'delivery_info');
+  const tag = raw['delivery_tag'];
+  if (typeof tag !== 'string' && typeof tag !== 'number') throw new DecodeError('envelope without a delivery_tag');
+  const headers: Headers = envelope['headers'] == null ? {} : dict(envelope['headers'], 'envelope headers');
+  return {
+    message: {
+      body: decodeBodyText(envelope['body'], raw['body_encoding']),
+      contentType: text(envelope['content-type']) ?? '',
+      contentEncoding: text(envelope['content-encoding']) ?? 'utf-8',
+      headers,
+      properties: decodeProperties(raw, info),
+    },
+    deliveryTag: String(tag),
+    exchange: text(info['exchange']) ?? '',
+    routingKey: text(info['routing_key']) ?? '',
+    redelivered: envelope['redelivered'] === true || info['redelivered'] === true,
+  };
+}

@@ -1,0 +1,95 @@
+import { brotliCompressSync, brotliDecompressSync, deflateSync, inflateSync } from 'node:zlib';
+import { CeleryError, DecodeError, ImproperlyConfigured } from '../errors.ts';
+
+/** Most bytes that a message may have after decompression, where the settings say nothing else. */
+export const MAX_DECOMPRESSED_BYTES = 128 * 1024 * 1024;
+
+/** One codec; `decompress` must stop at `maxBytes`. */
+interface Codec {
+  readonly mime: string;
+  compress(body: Uint8Array): Uint8Array | Promise<Uint8Array>;
+  decompress(body: Uint8Array, maxBytes: number): Uint8Array | Promise<Uint8Array>;
+}
+
+/** What Celery calls gzip is a zlib stream (RFC 1950), without gzip's framing. */
+const zlib: Codec = {
+  mime: 'application/x-gzip',
+  compress: (body) => deflateSync(body),
+  decompress: (body, maxBytes) => inflateSync(body, { maxOutputLength: maxBytes }),
+};
+
+const brotli: Codec = {
+  mime: 'application/x-brotli',
+  compress: (body) => brotliCompressSync(body),
+  decompress: (body, maxBytes) => brotliDecompressSync(body, { maxOutputLength: maxBytes }),
+};
+
+const CODECS: ReadonlyMap<string, Codec> = new Map<string, Codec>([
+  ['gzip', zlib],
+  ['zlib', zlib],
+  ['application/x-gzip', zlib],
+  ['brotli', brotli],
+  ['application/x-brotli', brotli],
+]);
+
+function codec(name: string): Codec | undefined {
+  return CODECS.get(name);
+}
+
+/**
+ * The value of the `compression` header for a codec's name.
+ * @throws {ImproperlyConfigured} when there is no such codec
+ */
+export function compressionMime(name: string): string {
+  const found = codec(name);
+  if (!found) throw unknown(name);
+  return found.mime;
+}
+
+/**
+ * Compresses a serialized body. Codecs of the runtime answer at once, those of optional packages with a promise.
+ * @param name alias or MIME type
+ */
+export function compress(body: Uint8Array, name: string): Uint8Array | Promise<Uint8Array> {
+  const found = codec(name);
+  if (!found) throw unknown(name);
+  return found.compress(body);
+}
+
+/**
+ * Decompresses a body, never to more than `maxBytes`.
+ * @param name alias or MIME type, as the `compression` header has it
+ * @throws {DecodeError} for an unknown codec, broken data, or more than `maxBytes` (code `ERR_TOO_LARGE`)
+ */
+export function decompress(
+  body: Uint8Array,
+  name: string,
+  maxBytes: number = MAX_DECOMPRESSED_BYTES,
+): Uint8Array | Promise<Uint8Array> {
+  const found = codec(name);
+  if (!found) throw new DecodeError(`unknown compression ${JSON.stringify(name.slice(0, 64))}`);
+  const failed = (cause: unknown): never => {
+    throw decompressionError(name, maxBytes, cause);
+  };
+  try {
+    const result = found.decompress(body, maxBytes);
+    return result instanceof Promise ? result.catch(failed) : result;
+  } catch (cause) {
+    return failed(cause);
+  }
+}
+
+function decompressionError(name: string, maxBytes: number, cause: unknown): Error {
+  if (CeleryError.is(cause)) return cause;
+  if ((cause as { code?: unknown } | null)?.code === 'ERR_BUFFER_TOO_LARGE') {
+    return new DecodeError(`a body compressed with ${name} is larger than ${maxBytes} bytes`, {
+      cause,
+      code: 'ERR_TOO_LARGE',
+    });
+  }
+  return new DecodeError(`cannot decompress ${name}: ${(cause as Error).message}`, { cause });
+}
+
+function unknown(name: string): ImproperlyConfigured {
+  return new ImproperlyConfigured(`no compression "${name}": expected one of ${[...CODECS.keys()].join(', ')}`);
+}
