@@ -19,6 +19,8 @@ export interface MessageProperties {
   type?: string | undefined;
   userId?: string | undefined;
   appId?: string | undefined;
+  /** What a Python producer added under names that are none of AMQP's; virtual transports carry it along. */
+  extra?: Readonly<Record<string, unknown>> | undefined;
 }
 
 export type Headers = Readonly<Record<string, unknown>>;

@@ -27,7 +27,7 @@ export interface Envelope {
 }
 
 /** Wire name of each property, in the order Python writes them. */
-const PROPERTY_NAMES: readonly (readonly [keyof MessageProperties, string])[] = [
+const PROPERTY_NAMES: readonly (readonly [Exclude<keyof MessageProperties, 'extra'>, string])[] = [
   ['correlationId', 'correlation_id'],
   ['replyTo', 'reply_to'],
   ['messageId', 'message_id'],
@@ -37,21 +37,43 @@ const PROPERTY_NAMES: readonly (readonly [keyof MessageProperties, string])[] = 
   ['appId', 'app_id'],
 ];
 
-/** The text that is stored for a message. */
-export function encodeEnvelope(message: Message, options: EnvelopeOptions): string {
-  const { properties } = message;
-  let text = '{';
+const KNOWN_NAMES: ReadonlySet<string> = new Set([
+  ...PROPERTY_NAMES.map(([, wire]) => wire),
+  'delivery_mode',
+  'expiration',
+  'delivery_info',
+  'priority',
+  'body_encoding',
+  'delivery_tag',
+]);
+
+function encodeProperties(properties: MessageProperties, options: EnvelopeOptions): string {
+  let json = '{';
   for (const [name, wire] of PROPERTY_NAMES) {
     const value = properties[name];
-    if (value !== undefined) text += `"${wire}":${JSON.stringify(value)},`;
+    if (value !== undefined) json += `"${wire}":${JSON.stringify(value)},`;
   }
-  text += `"delivery_mode":${properties.deliveryMode ?? 2},`;
-  if (properties.expiration !== undefined) text += `"expiration":${JSON.stringify(properties.expiration)},`;
-  text += `"delivery_info":{"exchange":${JSON.stringify(options.exchange)},"routing_key":${JSON.stringify(options.routingKey)}},`;
-  text += `"priority":${options.priority ?? properties.priority ?? 0},`;
-  text += `"body_encoding":"base64","delivery_tag":${JSON.stringify(options.deliveryTag)}}`;
+  if (properties.extra !== undefined) {
+    for (const name in properties.extra) json += `${JSON.stringify(name)}:${dumps(properties.extra[name])},`;
+  }
+  json += `"delivery_mode":${properties.deliveryMode ?? 2},`;
+  if (properties.expiration !== undefined) json += `"expiration":${JSON.stringify(properties.expiration)},`;
+  const { exchange, routingKey, deliveryTag } = options;
+  json += `"delivery_info":{"exchange":${JSON.stringify(exchange)},"routing_key":${JSON.stringify(routingKey)}},`;
+  json += `"priority":${options.priority ?? properties.priority ?? 0},`;
+  return `${json}"body_encoding":"base64","delivery_tag":${JSON.stringify(deliveryTag)}}`;
+}
+
+/**
+ * The text that is stored for a message.
+ * @throws {EncodeError} when a header cannot be serialized
+ */
+export function encodeEnvelope(message: Message, options: EnvelopeOptions): string {
   const body = asBuffer(message.body).toString('base64');
-  return `{"body":"${body}","content-encoding":${JSON.stringify(message.contentEncoding)},"content-type":${JSON.stringify(message.contentType)},"headers":${dumps(message.headers)},"properties":${text}}`;
+  const encoding = JSON.stringify(message.contentEncoding);
+  const type = JSON.stringify(message.contentType);
+  const properties = encodeProperties(message.properties, options);
+  return `{"body":"${body}","content-encoding":${encoding},"content-type":${type},"headers":${dumps(message.headers)},"properties":${properties}}`;
 }
 
 type Dict = Readonly<Record<string, unknown>>;
@@ -90,6 +112,11 @@ function decodeProperties(raw: Dict, deliveryInfo: Dict): MessageProperties {
   // Kombu up to 3 kept the priority beside the exchange.
   const priority = integer(raw['priority'] ?? deliveryInfo['priority']);
   if (priority !== undefined) properties.priority = priority;
+  let extra: Record<string, unknown> | undefined;
+  for (const name in raw) {
+    if (!KNOWN_NAMES.has(name) && name !== '__proto__') (extra ??= {})[name] = raw[name];
+  }
+  if (extra !== undefined) properties.extra = extra;
   return properties;
 }
 

@@ -1,5 +1,9 @@
 import { brotliCompressSync, brotliDecompressSync, deflateSync, inflateSync } from 'node:zlib';
 import { CeleryError, DecodeError, ImproperlyConfigured } from '../errors.ts';
+import { bunzip2 } from './bzip2-decode.ts';
+import { bzip2 } from './bzip2-encode.ts';
+import { xzCompress, xzDecompress } from './xz.ts';
+import { zstdCompress, zstdDecompress } from './zstd.ts';
 
 /** Most bytes that a message may have after decompression, where the settings say nothing else. */
 export const MAX_DECOMPRESSED_BYTES = 128 * 1024 * 1024;
@@ -24,34 +28,47 @@ const brotli: Codec = {
   decompress: (body, maxBytes) => brotliDecompressSync(body, { maxOutputLength: maxBytes }),
 };
 
+const bz2: Codec = { mime: 'application/x-bz2', compress: bzip2, decompress: bunzip2 };
+
+/** By an optional package: answers with a promise. */
+const lzma: Codec = { mime: 'application/x-lzma', compress: xzCompress, decompress: xzDecompress };
+
+/** By an optional package where the runtime does not know it: then answers with a promise. */
+const zstd: Codec = { mime: 'application/zstd', compress: zstdCompress, decompress: zstdDecompress };
+
 const CODECS: ReadonlyMap<string, Codec> = new Map<string, Codec>([
   ['gzip', zlib],
   ['zlib', zlib],
-  ['application/x-gzip', zlib],
+  [zlib.mime, zlib],
+  ['bzip2', bz2],
+  ['bzip', bz2],
+  [bz2.mime, bz2],
   ['brotli', brotli],
-  ['application/x-brotli', brotli],
+  [brotli.mime, brotli],
+  ['lzma', lzma],
+  ['xz', lzma],
+  [lzma.mime, lzma],
+  ['zstd', zstd],
+  ['zstandard', zstd],
+  [zstd.mime, zstd],
 ]);
-
-function codec(name: string): Codec | undefined {
-  return CODECS.get(name);
-}
 
 /**
  * The value of the `compression` header for a codec's name.
  * @throws {ImproperlyConfigured} when there is no such codec
  */
 export function compressionMime(name: string): string {
-  const found = codec(name);
+  const found = CODECS.get(name);
   if (!found) throw unknown(name);
   return found.mime;
 }
 
 /**
- * Compresses a serialized body. Codecs of the runtime answer at once, those of optional packages with a promise.
+ * Compresses a serialized body. At once for gzip, bzip2 and brotli; with a promise for lzma and, before Node 22.15, zstd.
  * @param name alias or MIME type
  */
 export function compress(body: Uint8Array, name: string): Uint8Array | Promise<Uint8Array> {
-  const found = codec(name);
+  const found = CODECS.get(name);
   if (!found) throw unknown(name);
   return found.compress(body);
 }
@@ -66,7 +83,7 @@ export function decompress(
   name: string,
   maxBytes: number = MAX_DECOMPRESSED_BYTES,
 ): Uint8Array | Promise<Uint8Array> {
-  const found = codec(name);
+  const found = CODECS.get(name);
   if (!found) throw new DecodeError(`unknown compression ${JSON.stringify(name.slice(0, 64))}`);
   const failed = (cause: unknown): never => {
     throw decompressionError(name, maxBytes, cause);
