@@ -1,0 +1,99 @@
+import type { SettingsObject, SettingsOf } from '../setting.ts';
+
+/** Beat. */
+export interface BeatSettings {
+  /** Periodic task entries. */
+  readonly beatSchedule: SettingsObject;
+  /** Scheduler class or alias. */
+  readonly beatScheduler: string;
+  /** Schedule database file. */
+  readonly beatScheduleFilename: string;
+  /** Sent tasks between syncs; 0 = time based. */
+  readonly beatSyncEvery: number;
+  /** Max sleep between checks; 0 = scheduler default 300. */
+  readonly beatMaxLoopInterval: number;
+  /** Skip missed crontab runs older than this. */
+  readonly beatCronStartingDeadline: number | null;
+  /** Log file of the daemon. */
+  readonly beatLogfile: string | null;
+  /** Pid file of the daemon. */
+  readonly beatPidfile: string | null;
+  /** User the daemon runs as. */
+  readonly beatUid: string | number | null;
+  /** Group the daemon runs as. */
+  readonly beatGid: string | number | null;
+  /** Umask of the daemon. */
+  readonly beatUmask: string | number | null;
+  /** Executable of the daemon. */
+  readonly beatExecutable: string | null;
+}
+
+export const BEAT_SETTINGS: SettingsOf<BeatSettings> = {
+  beatSchedule: { type: 'object', default: {}, meaning: 'Periodic task entries', status: 'accepted' },
+  beatScheduler: {
+    type: 'text',
+    default: 'celery.beat:PersistentScheduler',
+    unit: 'path',
+    meaning: 'Scheduler class or alias',
+    flag: 'celeriac beat -S, celeriac worker --scheduler',
+    status: 'accepted',
+  },
+  beatScheduleFilename: {
+    type: 'text',
+    default: 'celerybeat-schedule',
+    unit: 'path',
+    meaning: 'Schedule database file',
+    flag: 'celeriac beat -s, celeriac worker -s',
+    status: 'accepted',
+  },
+  beatSyncEvery: {
+    type: 'count',
+    default: 0,
+    unit: 'count',
+    meaning: 'Sent tasks between syncs; 0 = time based',
+    status: 'accepted',
+  },
+  beatMaxLoopInterval: {
+    type: 'seconds',
+    default: 0,
+    unit: 's',
+    meaning: 'Max sleep between checks; 0 = scheduler default 300',
+    flag: 'celeriac beat --max-interval',
+    status: 'accepted',
+  },
+  beatCronStartingDeadline: {
+    type: 'seconds',
+    default: null,
+    nullable: true,
+    unit: 's',
+    meaning: 'Skip missed crontab runs older than this',
+    status: 'accepted',
+  },
+  beatLogfile: {
+    type: 'text',
+    default: null,
+    nullable: true,
+    unit: 'path',
+    meaning: 'Log file of the daemon',
+    status: 'accepted',
+  },
+  beatPidfile: {
+    type: 'text',
+    default: null,
+    nullable: true,
+    unit: 'path',
+    meaning: 'Pid file of the daemon',
+    status: 'accepted',
+  },
+  beatUid: { type: 'user', default: null, nullable: true, meaning: 'User the daemon runs as', status: 'accepted' },
+  beatGid: { type: 'user', default: null, nullable: true, meaning: 'Group the daemon runs as', status: 'accepted' },
+  beatUmask: { type: 'user', default: null, nullable: true, meaning: 'Umask of the daemon', status: 'accepted' },
+  beatExecutable: {
+    type: 'text',
+    default: null,
+    nullable: true,
+    unit: 'path',
+    meaning: 'Executable of the daemon',
+    status: 'accepted',
+  },
+};

@@ -1,0 +1,82 @@
+import type { SettingsOf } from '../setting.ts';
+
+/** Settings that Celery does not have. */
+export interface CeleriacSettings {
+  /** Set of defaults: `safe` loses nothing when a worker dies, `celery` is Celery 5.6 exactly. */
+  readonly preset: 'safe' | 'celery';
+  /** Messages due later than this wait in the broker, not in the worker; null = always in the worker. */
+  readonly etaHorizon: number | null;
+  /** Times a message is handed out before a worker's death under it is final; null = without end. */
+  readonly maxDeliveries: number | null;
+  /** Publishing waits until the broker owns the message. */
+  readonly publisherConfirms: boolean;
+  /** All tries to publish one message together. */
+  readonly publishTimeout: number;
+  /** Time a warm shutdown gives to running tasks; null = as long as they take. */
+  readonly drainTimeout: number | null;
+  /** Largest message body that is read; larger ones are refused. */
+  readonly maxMessageBytes: number;
+  /** Largest body after decompression; larger ones are refused. */
+  readonly maxDecompressedBytes: number;
+}
+
+export const CELERIAC_SETTINGS: SettingsOf<CeleriacSettings> = {
+  preset: {
+    type: 'oneOf',
+    values: ['safe', 'celery'],
+    default: 'safe',
+    meaning: 'Set of defaults: `safe` loses nothing when a worker dies, `celery` is Celery 5.6 exactly',
+    status: 'used',
+  },
+  etaHorizon: {
+    type: 'seconds',
+    default: 30,
+    nullable: true,
+    unit: 's',
+    meaning: 'Messages due later than this wait in the broker, not in the worker; null = always in the worker',
+    status: 'used',
+  },
+  maxDeliveries: {
+    type: 'count',
+    default: null,
+    nullable: true,
+    unit: 'count',
+    meaning: "Times a message is handed out before a worker's death under it is final; null = without end",
+    status: 'used',
+  },
+  publisherConfirms: {
+    type: 'bool',
+    default: false,
+    meaning: 'Publishing waits until the broker owns the message',
+    status: 'accepted',
+  },
+  publishTimeout: {
+    type: 'seconds',
+    default: 10,
+    unit: 's',
+    meaning: 'All tries to publish one message together',
+    status: 'used',
+  },
+  drainTimeout: {
+    type: 'seconds',
+    default: null,
+    nullable: true,
+    unit: 's',
+    meaning: 'Time a warm shutdown gives to running tasks; null = as long as they take',
+    status: 'used',
+  },
+  maxMessageBytes: {
+    type: 'count',
+    default: 134_217_728,
+    unit: 'bytes',
+    meaning: 'Largest message body that is read; larger ones are refused',
+    status: 'accepted',
+  },
+  maxDecompressedBytes: {
+    type: 'count',
+    default: 134_217_728,
+    unit: 'bytes',
+    meaning: 'Largest body after decompression; larger ones are refused',
+    status: 'used',
+  },
+};

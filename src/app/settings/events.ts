@@ -1,0 +1,111 @@
+import type { SettingsOf } from '../setting.ts';
+
+/** Events and control. */
+export interface EventsSettings {
+  /** Event queue lifetime without consumers. */
+  readonly eventQueueExpires: number;
+  /** Event message lifetime. */
+  readonly eventQueueTtl: number;
+  /** Event queue name prefix. */
+  readonly eventQueuePrefix: string;
+  /** Declare event queue exclusive (5.7-dev: true). */
+  readonly eventQueueExclusive: boolean;
+  /** Declare event queue durable. */
+  readonly eventQueueDurable: boolean;
+  /** Event exchange name. */
+  readonly eventExchange: string;
+  /** Event serializer. */
+  readonly eventSerializer: string;
+  /** Control and reply message lifetime. */
+  readonly controlQueueTtl: number;
+  /** Control and reply queue lifetime. */
+  readonly controlQueueExpires: number;
+  /** Exclusive control queues (5.7-dev: true). */
+  readonly controlQueueExclusive: boolean;
+  /** Durable control queues. */
+  readonly controlQueueDurable: boolean;
+  /** Prefix of pidbox exchanges. */
+  readonly controlExchange: string;
+  /** Log file of the daemon. */
+  readonly eventsLogfile: string | null;
+  /** Pid file of the daemon. */
+  readonly eventsPidfile: string | null;
+  /** User the daemon runs as. */
+  readonly eventsUid: string | number | null;
+  /** Group the daemon runs as. */
+  readonly eventsGid: string | number | null;
+  /** Umask of the daemon. */
+  readonly eventsUmask: string | number | null;
+  /** Executable of the daemon. */
+  readonly eventsExecutable: string | null;
+}
+
+export const EVENTS_SETTINGS: SettingsOf<EventsSettings> = {
+  eventQueueExpires: {
+    type: 'seconds',
+    default: 60,
+    unit: 's',
+    meaning: 'Event queue lifetime without consumers',
+    status: 'used',
+  },
+  eventQueueTtl: { type: 'seconds', default: 5, unit: 's', meaning: 'Event message lifetime', status: 'used' },
+  eventQueuePrefix: { type: 'text', default: 'celeryev', meaning: 'Event queue name prefix', status: 'used' },
+  eventQueueExclusive: {
+    type: 'bool',
+    default: false,
+    meaning: 'Declare event queue exclusive (5.7-dev: true)',
+    status: 'accepted',
+  },
+  eventQueueDurable: { type: 'bool', default: false, meaning: 'Declare event queue durable', status: 'accepted' },
+  eventExchange: { type: 'text', default: 'celeryev', meaning: 'Event exchange name', status: 'used' },
+  eventSerializer: { type: 'text', default: 'json', meaning: 'Event serializer', status: 'used' },
+  controlQueueTtl: {
+    type: 'seconds',
+    default: 300,
+    unit: 's',
+    meaning: 'Control and reply message lifetime',
+    status: 'used',
+  },
+  controlQueueExpires: {
+    type: 'seconds',
+    default: 10,
+    unit: 's',
+    meaning: 'Control and reply queue lifetime',
+    status: 'used',
+  },
+  controlQueueExclusive: {
+    type: 'bool',
+    default: false,
+    meaning: 'Exclusive control queues (5.7-dev: true)',
+    status: 'accepted',
+  },
+  controlQueueDurable: { type: 'bool', default: false, meaning: 'Durable control queues', status: 'accepted' },
+  controlExchange: { type: 'text', default: 'celery', meaning: 'Prefix of pidbox exchanges', status: 'used' },
+  eventsLogfile: {
+    type: 'text',
+    default: null,
+    nullable: true,
+    unit: 'path',
+    meaning: 'Log file of the daemon',
+    status: 'accepted',
+  },
+  eventsPidfile: {
+    type: 'text',
+    default: null,
+    nullable: true,
+    unit: 'path',
+    meaning: 'Pid file of the daemon',
+    status: 'accepted',
+  },
+  eventsUid: { type: 'user', default: null, nullable: true, meaning: 'User the daemon runs as', status: 'accepted' },
+  eventsGid: { type: 'user', default: null, nullable: true, meaning: 'Group the daemon runs as', status: 'accepted' },
+  eventsUmask: { type: 'user', default: null, nullable: true, meaning: 'Umask of the daemon', status: 'accepted' },
+  eventsExecutable: {
+    type: 'text',
+    default: null,
+    nullable: true,
+    unit: 'path',
+    meaning: 'Executable of the daemon',
+    status: 'accepted',
+  },
+};
