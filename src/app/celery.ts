@@ -1,73 +1,395 @@
-import type { ResultBackend } from '../backends/backend.ts';
-import type { AsyncResult, GroupResult } from '../result/async-result.ts';
+import { hostname } from 'node:os';
+import { pathToFileURL } from 'node:url';
+import type { ResultBackend, ResultRecord } from '../backends/backend.ts';
+import { openBackend } from '../backends/drivers.ts';
+import { Call, type SendLimits } from '../canvas/call.ts';
+import { asDict, callDict } from '../canvas/dict.ts';
+import type { CallOptions } from '../canvas/call-options.ts';
+import { sendLimits } from '../canvas/call.ts';
+import type { Signature } from '../canvas/types.ts';
+import { wireOptions, type WireOptions } from '../canvas/wire-options.ts';
+import { NotRegistered, UsageError } from '../errors.ts';
+import { fromExceptionRecord } from '../protocol/exception.ts';
 import type { ResultTuple } from '../protocol/result.ts';
 import type { SignatureDict } from '../protocol/task-message.ts';
-import type { Clock } from '../runtime/clock.ts';
-import type { Logger } from '../runtime/logger.ts';
-import type { Random } from '../runtime/random.ts';
-import type { SerializerRegistry } from '../serializers/registry.ts';
-import type { Transport } from '../transports/transport.ts';
-import type { CallOptions } from '../canvas/call-options.ts';
-import type { Signature } from '../canvas/types.ts';
-import type { Config, ConfigInput } from './config.ts';
-import type { Control } from './control.ts';
-import type { Lamport } from './lamport.ts';
-import type { Lineage } from './lineage.ts';
-import type { Publisher } from './publisher.ts';
-import type { QueueTable } from './queues.ts';
-import type { TaskRegistry } from './registry.ts';
-import type { SignalHandler, SignalHub, SignalName, SignalOptions } from './signals.ts';
-import type { DefineTask, RemoteTask, TaskOf } from './task.ts';
+import type { AsyncResult, GroupResult } from '../result/async-result.ts';
+import { resultFrom } from '../result/result-from.ts';
+import type { ResultSource } from '../result/source.ts';
+import { TaskResult } from '../result/task-result.ts';
+import { systemClock, type Clock } from '../runtime/clock.ts';
+import { silentLogger, type Logger } from '../runtime/logger.ts';
+import { systemRandom, type Random } from '../runtime/random.ts';
+import { createSerializers, type SerializerRegistry } from '../serializers/registry.ts';
+import { openTransport } from '../transports/drivers.ts';
+import type { DriverContext, Transport } from '../transports/transport.ts';
+import { builtinTasks } from './builtins.ts';
+import { resolveConfig, type Config, type ConfigInput } from './config.ts';
+import { Control } from './control.ts';
+import { definition, messageDefaults, registered, RemoteTaskHandle, TaskHandle } from './define-task.ts';
+import { findFiles } from './discover.ts';
+import { publishEvent } from './event-sender.ts';
+import { Lamport } from './lamport.ts';
+import { Lineage } from './lineage.ts';
+import { Publisher } from './publisher.ts';
+import { QueueTable } from './queues.ts';
+import { TaskRegistry } from './registry.ts';
+import { NO_EMBED, taskRequest, type TaskRequest } from './request.ts';
+import { Sender } from './sender.ts';
+import { SignalHub, type SignalHandler, type SignalName, type SignalOptions } from './signals.ts';
+import type { DefineTask, TaskOf } from './task.ts';
 import type { TaskOptions } from './task-options.ts';
+import { execute } from './trace.ts';
 
-export interface CeleryOptions extends ConfigInput {
+/** An app's settings, and the parts that can be put in from outside. */
+export type CeleryOptions = ConfigInput & {
+  /** Name of the project, for people. */
   readonly main?: string;
   /** Broker URL, or several; a transport of your own. @default the embedded `sqlite://` */
   readonly broker?: string | readonly string[] | Transport;
-  /** Result backend URL, or a backend of your own. */
+  /** Result backend URL; a backend of your own, which stays open when the app closes. */
   readonly backend?: string | ResultBackend;
   readonly clock?: Clock;
   readonly random?: Random;
   readonly log?: Logger;
   /** Read for overrides such as `CELERY_BROKER_URL`. @default process.env */
   readonly env?: Readonly<Record<string, string | undefined>>;
-}
+};
 
-export declare class Celery {
-  constructor(options?: CeleryOptions);
+/** What Celery connects to when nobody names a broker. The preset `safe` names the embedded one instead. */
+const CELERY_BROKER = 'amqp://guest:guest@localhost:5672//';
+
+/**
+ * One application: its settings, its tasks, and its way to the broker and the results. Nothing connects before the
+ * first call that needs it. Several apps in one process know nothing of each other.
+ *
+ * @example
+ * const app = new Celery({ broker: 'redis://localhost:6379/0', backend: 'redis://localhost:6379/1' });
+ * const add = app.task('math.add', (x: number, y: number) => x + y);
+ * const result = await add.delay(2, 3);
+ */
+export class Celery {
   readonly main: string;
   readonly conf: Config;
   readonly clock: Clock;
   readonly random: Random;
   readonly log: Logger;
-  readonly tasks: TaskRegistry;
-  readonly serializers: SerializerRegistry;
+  readonly tasks: TaskRegistry = new TaskRegistry();
+  readonly serializers: SerializerRegistry = createSerializers();
   readonly queues: QueueTable;
   readonly signals: SignalHub;
-  readonly lineage: Lineage;
-  readonly lamport: Lamport;
+  /** Follows the running task. */
+  readonly lineage: Lineage = new Lineage();
+  readonly lamport: Lamport = new Lamport();
   readonly publisher: Publisher;
-  /** Identity of this app in this process: reply queue name and `reply_to`. */
+  readonly sender: Sender;
+  /** What result handles ask. */
+  readonly results: ResultSource;
+  /** Identity of this app in this process: `reply_to`, and the name of reply queues. */
   readonly oid: string;
   /** `gen<pid>@<host>` */
-  readonly origin: string;
-  get control(): Control;
+  readonly origin: string = `gen${process.pid}@${hostname()}`;
+  /** Wire names of the application's own error classes. */
+  readonly errorNames: ReadonlyMap<unknown, string>;
+  /**
+   * Defines a task. The name is its contract on the wire; arguments and result are inferred from the handler.
+   *
+   * @example
+   * const add = app.task('math.add', (x: number, y: number) => x + y);
+   */
   readonly task: DefineTask;
-  remoteTask<F extends (...args: never[]) => unknown>(name: string, options?: TaskOptions): TaskOf<F>;
-  send<T = unknown>(name: string, args?: readonly unknown[], options?: CallOptions): Promise<AsyncResult<T>>;
-  signature(dict: SignatureDict): Signature<unknown[], unknown, AsyncResult<unknown>>;
-  result<T = unknown>(id: string): AsyncResult<T>;
-  resultFrom<T = unknown>(tuple: ResultTuple): AsyncResult<T> | GroupResult<unknown[]>;
-  on<N extends SignalName>(event: N, handler: SignalHandler<N>, options?: SignalOptions): () => void;
-  /** Transport for consuming (`brokerReadUrl`). Connects to nothing. */
-  transport(): Promise<Transport>;
-  /** Transport for publishing (`brokerWriteUrl`). */
-  writeTransport(): Promise<Transport>;
-  backend(): Promise<ResultBackend>;
-  ready(): Promise<void>;
-  discover(glob: string): Promise<string[]>;
-  close(): Promise<void>;
-  [Symbol.asyncDispose](): Promise<void>;
+
+  readonly #options: Pick<CeleryOptions, 'broker' | 'backend'>;
+  readonly #errors = new Map<string, (args: readonly unknown[]) => Error>();
+  readonly #errorNames = new Map<unknown, string>();
+  readonly #callDefaults = new Map<string, WireOptions>();
+  #control: Control | undefined;
+  #readTransport: Promise<Transport> | undefined;
+  #writeTransport: Promise<Transport> | undefined;
+  #backend: Promise<ResultBackend> | undefined;
+  #closed = false;
+
+  constructor(options: CeleryOptions = {}) {
+    const { main, broker, backend, clock, random, log, env, ...settings } = options;
+    this.#options = { ...(broker === undefined ? {} : { broker }), ...(backend === undefined ? {} : { backend }) };
+    const urls = {
+      ...(broker === undefined ? {} : { brokerUrl: isTransport(broker) ? `${broker.name}://` : broker }),
+      ...(typeof backend === 'string' ? { resultBackend: backend } : {}),
+    };
+    this.conf = resolveConfig({ ...settings, ...urls }, env ?? process.env);
+    this.main = main ?? 'celeriac';
+    this.clock = clock ?? systemClock;
+    this.random = random ?? systemRandom();
+    this.log = log ?? silentLogger;
+    this.oid = this.random.uuid();
+    this.signals = new SignalHub(this.log);
+    this.queues = new QueueTable(this.conf);
+    this.errorNames = this.#errorNames;
+    this.results = this.#resultSource();
+    this.publisher = new Publisher(this);
+    this.sender = new Sender(this);
+    this.task = this.#define as DefineTask;
+    for (const task of builtinTasks(this)) this.tasks.add(task);
+  }
+
+  readonly #define = (name: string, ...rest: unknown[]): unknown => {
+    const { options, handler } = definition(name, rest);
+    const task = registered(this, name, options, handler);
+    this.tasks.add(task);
+    this.#setCallDefaults(name, messageDefaults(options, task.options.ignoreResult));
+    return new TaskHandle(this, task);
+  };
+
+  /** A task that runs elsewhere, in Python for example: a name and a type. */
+  remoteTask<F extends (...args: never[]) => unknown>(name: string, options: TaskOptions = {}): TaskOf<F> {
+    const defaults = messageDefaults(options, options.ignoreResult ?? false);
+    return new RemoteTaskHandle(this, name, defaults) as unknown as TaskOf<F>;
+  }
+
+  #setCallDefaults(name: string, options: WireOptions): void {
+    if (Object.keys(options).length > 0) this.#callDefaults.set(name, options);
+  }
+
+  /** Options that messages of a task have where the call says nothing; undefined when there are none. */
+  callDefaults(task: string): WireOptions | undefined {
+    return this.#callDefaults.get(task);
+  }
+
+  /** Sends a task by its name alone. */
+  async send<T = unknown>(name: string, args: readonly unknown[] = [], options?: CallOptions): Promise<AsyncResult<T>> {
+    if (this.conf.taskAlwaysEager) {
+      this.log.warn({ task: name }, 'taskAlwaysEager has no effect on send(): the task is published');
+    }
+    const dict = callDict(name, args, options?.kwargs === undefined ? {} : { kwargs: options.kwargs });
+    const handle = await this.sender.sendDetached(dict, wireOptions(options), sendLimits(options));
+    this.lineage.current?.children.push(handle.toJSON());
+    return handle as AsyncResult<T>;
+  }
+
+  /** Publishes a signature whose arguments are complete. */
+  sendSignature(dict: SignatureDict, options: WireOptions, limits: SendLimits): Promise<AsyncResult<unknown>> {
+    return this.sender.send(dict, options, limits);
+  }
+
+  /** Calls a registered task's body here, like a function. */
+  async call(dict: SignatureDict): Promise<unknown> {
+    const task = this.tasks.get(dict.task);
+    if (task === undefined) throw new NotRegistered(dict.task);
+    const run = this.lineage.current;
+    const { args, kwargs } = dict;
+    const request: TaskRequest = run
+      ? { ...run.request, task: task.name, args, kwargs, calledDirectly: true }
+      : directRequest(this, dict);
+    return execute(this, task, request, new AbortController().signal);
+  }
+
+  /** A signature from its serialized form. What it takes and yields cannot be known. */
+  signature(dict: SignatureDict): Signature<unknown[], unknown> {
+    return new Call(this, asDict(dict)) as unknown as Signature<unknown[], unknown>;
+  }
+
+  /** The handle of a task that was sent earlier, or by somebody else. */
+  result<T = unknown>(id: string): AsyncResult<T> {
+    return new TaskResult<T>(this.results, id);
+  }
+
+  /** A handle from its serialized form, parents and members included. */
+  resultFrom<T = unknown>(tuple: ResultTuple): AsyncResult<T> {
+    return resultFrom(this.results, tuple) as AsyncResult<T>;
+  }
+
+  /** A group that `save()` stored; undefined when there is none. */
+  async restoreGroup<T = unknown>(id: string): Promise<GroupResult<T[]> | undefined> {
+    const tuple = await (await this.backend()).loadGroup(id);
+    return tuple === undefined ? undefined : (resultFrom(this.results, tuple) as unknown as GroupResult<T[]>);
+  }
+
+  /** For signatures: a handle from its serialized form. */
+  handle(tuple: ResultTuple): AsyncResult<unknown> {
+    return resultFrom(this.results, tuple);
+  }
+
+  /**
+   * Makes stored failures come back as a class of the application's own, and store under that name.
+   * @param name `module.Type` as Python has it; a bare name means `js.errors.<name>`
+   */
+  registerError(name: string, type: new (...args: never[]) => Error): void {
+    const full = name.includes('.') ? name : `js.errors.${name}`;
+    this.#errors.set(full, (args) => new type(...(args as never[])));
+    this.#errorNames.set(type, full);
+  }
+
+  /**
+   * Calls `handler` when a signal is emitted.
+   * @returns a function that disconnects it
+   */
+  on<N extends SignalName>(event: N, handler: SignalHandler<N>, options?: SignalOptions): () => void {
+    return this.signals.connect(event, handler, options);
+  }
+
+  /** The run that the present code belongs to; undefined outside tasks. */
+  get currentTask(): TaskRequest | undefined {
+    return this.lineage.current?.request;
+  }
+
+  /** Remote control of the workers. */
+  get control(): Control {
+    this.#control ??= new Control(this);
+    return this.#control;
+  }
+
+  /** Publishes an event of this process to whoever watches. */
+  publishEvent(type: string, fields: Readonly<Record<string, unknown>>): Promise<void> {
+    return publishEvent(this, type, fields);
+  }
+
+  /** Transport for consuming (`brokerReadUrl`, else `brokerUrl`). Connects to nothing. */
+  transport(): Promise<Transport> {
+    this.#readTransport ??= this.#openTransport(this.conf.brokerReadUrl ?? this.conf.brokerUrl).catch(
+      (error: unknown) => {
+        this.#readTransport = undefined;
+        throw error;
+      },
+    );
+    return this.#readTransport;
+  }
+
+  /** Transport for publishing (`brokerWriteUrl`, else `brokerUrl`). */
+  writeTransport(): Promise<Transport> {
+    const { brokerWriteUrl, brokerReadUrl, brokerUrl } = this.conf;
+    if (brokerWriteUrl === null && brokerReadUrl === null) return this.transport();
+    this.#writeTransport ??= this.#openTransport(brokerWriteUrl ?? brokerUrl).catch((error: unknown) => {
+      this.#writeTransport = undefined;
+      throw error;
+    });
+    return this.#writeTransport;
+  }
+
+  async #openTransport(url: string | readonly string[] | null): Promise<Transport> {
+    const { broker } = this.#options;
+    if (isTransport(broker)) return broker;
+    const first = typeof url === 'string' ? url : (url?.[0] ?? CELERY_BROKER);
+    return openTransport(first, this.conf.brokerTransportOptions ?? {}, this.#driverContext());
+  }
+
+  /** The result backend. Connects to nothing before it is asked something. */
+  backend(): Promise<ResultBackend> {
+    if (this.#closed) return Promise.reject(new UsageError('the app is closed: results cannot be read any more'));
+    this.#backend ??= this.#openBackend().catch((error: unknown) => {
+      this.#backend = undefined;
+      throw error;
+    });
+    return this.#backend;
+  }
+
+  async #openBackend(): Promise<ResultBackend> {
+    const { backend } = this.#options;
+    if (typeof backend === 'object') return backend;
+    const { conf } = this;
+    const expires = conf.resultExpires;
+    return openBackend(
+      conf.resultBackend ?? 'disabled://',
+      {
+        expiresMs: expires ? expires * 1000 : null,
+        transportOptions: conf.resultBackendTransportOptions ?? {},
+      },
+      this.#driverContext(),
+    );
+  }
+
+  #driverContext(): DriverContext {
+    return { clock: this.clock, random: this.random, log: this.log };
+  }
+
+  /** Loads what is loaded on first use otherwise: the drivers, and the modules of `include` and `imports`. */
+  async ready(): Promise<void> {
+    const modules = [...(this.conf.imports ?? []), ...(this.conf.include ?? [])];
+    for (const module of modules) await importModule(module);
+    if (modules.length > 0) await this.signals.emit('importModules', { sender: this.main, modules });
+    await this.transport();
+    await this.backend();
+    await this.signals.emit('afterFinalize', { sender: this.main });
+  }
+
+  /**
+   * Imports every file that a glob matches, in order of their names, so that their tasks are registered.
+   * @returns the files
+   */
+  async discover(glob: string, options: { readonly cwd?: string } = {}): Promise<string[]> {
+    const files = await findFiles(glob, options.cwd ?? process.cwd());
+    for (const file of files) await import(pathToFileURL(file).href);
+    if (files.length > 0) await this.signals.emit('importModules', { sender: this.main, modules: files });
+    return files;
+  }
+
+  /** Ends connections and timers. What is on its way to the broker fails. Harmless twice. */
+  async close(): Promise<void> {
+    if (this.#closed) return;
+    this.#closed = true;
+    await this.publisher.close();
+    const backend = await this.#backend?.catch(() => undefined);
+    if (backend !== undefined && backend !== this.#options.backend) await backend.close();
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close();
+  }
+
+  #resultSource(): ResultSource {
+    return {
+      clock: this.clock,
+      backend: () => this.backend(),
+      toError: (record: ResultRecord) => fromExceptionRecord(record.result, record.traceback, this.#errors),
+      fromTuple: (tuple) => resultFrom(this.results, tuple),
+      refuseInTask: () => {
+        const run = this.lineage.current;
+        if (run === undefined || run.joinAllowed || run.request.calledDirectly || run.request.isEager) return;
+        throw new UsageError(
+          'never wait for a result inside a task: it may block the worker for good. ' +
+            'Make what follows a chain or callback, or pass allowInTask: true',
+        );
+      },
+      revoke: async (ids, { terminate, signal }) => {
+        await this.control.revoke(ids, {
+          ...(terminate === undefined ? {} : { terminate }),
+          ...(signal === undefined ? {} : { signal }),
+        });
+      },
+    };
+  }
 }
 
-export type { RemoteTask };
+function isTransport(value: CeleryOptions['broker']): value is Transport {
+  return typeof value === 'object' && 'connect' in value;
+}
+
+function importModule(module: string): Promise<unknown> {
+  return import(/^(?:\.|\/)/.test(module) ? pathToFileURL(module).href : module) as Promise<unknown>;
+}
+
+function directRequest(app: Celery, dict: SignatureDict): TaskRequest {
+  const id = app.random.uuid();
+  const headers = {
+    lang: 'js',
+    task: dict.task,
+    id,
+    shadow: null,
+    eta: null,
+    expires: null,
+    group: null,
+    group_index: null,
+    retries: 0,
+    timelimit: [null, null] as const,
+    root_id: id,
+    parent_id: null,
+    argsrepr: '',
+    kwargsrepr: '',
+    origin: app.origin,
+    ignore_result: null,
+    replaced_task_nesting: 0,
+    stamped_headers: null,
+    stamps: {},
+  };
+  const body = { args: dict.args, kwargs: dict.kwargs, embed: NO_EMBED };
+  const deliveryInfo = { exchange: '', routingKey: '', priority: null, redelivered: false };
+  return taskRequest(headers, body, { deliveryInfo, calledDirectly: true });
+}

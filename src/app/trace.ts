@@ -1,8 +1,13 @@
-import type { ExceptionRecord } from '../protocol/exception.ts';
+import { Ignore, Reject, Retry } from '../errors.ts';
 import type { ResultTuple } from '../protocol/result.ts';
+import { formatTraceback, toExceptionRecord, type ExceptionRecord } from '../protocol/exception.ts';
+import { bindArguments, checkArity, validateArguments } from './arguments.ts';
 import type { Celery } from './celery.ts';
 import type { RetryRequest } from './context.ts';
+import type { Run } from './lineage.ts';
 import type { TaskRequest } from './request.ts';
+import { autoretryOptions, isAutoretried, planRetry, RetryAsked } from './retry.ts';
+import { RunContext } from './run-context.ts';
 import type { RegisteredTask } from './task.ts';
 
 /** How a run ended. Nothing has been stored or sent yet. */
@@ -44,13 +49,134 @@ export interface TraceOptions {
   readonly signal: AbortSignal;
 }
 
+const NO_CHILDREN: readonly ResultTuple[] = Object.freeze([]);
+
 /**
  * Runs a task's body once. Never rejects: whatever happens inside becomes an outcome.
- * Order: schema, `beforeStart`, body. The caller makes the outcome true (`worker/settle.ts`, `app/eager.ts`).
+ * Order: `taskPrerun`, arguments, `beforeStart`, body, `taskPostrun`. The caller makes the outcome true
+ * (`worker/settle.ts`, `app/eager.ts`).
  */
-export declare function trace(
+export async function trace(
   app: Celery,
   task: RegisteredTask,
   request: TaskRequest,
   options: TraceOptions,
-): Promise<Outcome>;
+): Promise<Outcome> {
+  const run: Run = { request, children: [], joinAllowed: false };
+  if (app.signals.has('taskPrerun')) {
+    await app.signals.emit('taskPrerun', { sender: task.name, taskId: request.id, task, request });
+  }
+  let outcome: Outcome;
+  try {
+    const value = await app.lineage.run(run, () => execute(app, task, request, options.signal));
+    outcome = { kind: 'success', value, children: task.options.trail ? run.children : NO_CHILDREN };
+  } catch (error) {
+    outcome = outcomeOf(app, task, request, abortReason(error, options.signal), run);
+  }
+  if (app.signals.has('taskPostrun')) {
+    const state = STATES[outcome.kind];
+    const retval = outcome.kind === 'success' ? outcome.value : outcome.kind === 'failure' ? outcome.error : null;
+    await app.signals.emit('taskPostrun', { sender: task.name, taskId: request.id, task, request, state, retval });
+  }
+  return outcome;
+}
+
+const STATES: Readonly<Record<Outcome['kind'], string>> = {
+  success: 'SUCCESS',
+  failure: 'FAILURE',
+  retry: 'RETRY',
+  ignore: 'IGNORED',
+  reject: 'REJECTED',
+};
+
+/** Checks the arguments and calls the handler; also what `task.run()` does. */
+export function execute(app: Celery, task: RegisteredTask, request: TaskRequest, signal: AbortSignal): unknown {
+  const { options } = task;
+  const args = bindArguments(
+    { name: task.name, bind: task.bind, params: options.params },
+    request.args,
+    request.kwargs,
+  );
+  if (options.strictTyping) checkArity(task.name, task.arity, args.length);
+  if (options.schema === null && options.hooks.beforeStart === undefined) return call(app, task, request, signal, args);
+  return prepareAndCall(app, task, request, signal, args);
+}
+
+async function prepareAndCall(
+  app: Celery,
+  task: RegisteredTask,
+  request: TaskRequest,
+  signal: AbortSignal,
+  args: readonly unknown[],
+): Promise<unknown> {
+  const { schema, hooks } = task.options;
+  const checked = schema === null ? args : await validateArguments(task.name, schema, args);
+  if (!request.calledDirectly) await hooks.beforeStart?.(request);
+  return call(app, task, request, signal, checked);
+}
+
+function call(
+  app: Celery,
+  task: RegisteredTask,
+  request: TaskRequest,
+  signal: AbortSignal,
+  args: readonly unknown[],
+): unknown {
+  const handler = task.handler as (...args: unknown[]) => unknown;
+  return task.bind ? handler(new RunContext(app, task, request, signal), ...args) : handler(...args);
+}
+
+/** What aborted the signal says more than the AbortError that came of it. */
+function abortReason(error: unknown, signal: AbortSignal): unknown {
+  const aborted = signal.aborted && error instanceof Error && error.name === 'AbortError';
+  return aborted && signal.reason instanceof Error ? signal.reason : error;
+}
+
+function outcomeOf(app: Celery, task: RegisteredTask, request: TaskRequest, error: unknown, run: Run): Outcome {
+  if (error instanceof RetryAsked) return retryOutcome(app, error.retry, error.cause);
+  if (error instanceof Ignore) return { kind: 'ignore' };
+  if (error instanceof Reject) return { kind: 'reject', requeue: error.requeue, reason: error.message };
+  try {
+    if (error instanceof Retry) {
+      const options = error.whenMs === undefined ? {} : { eta: new Date(error.whenMs) };
+      const asked = planRetry(task, request, { ...options, cause: error.cause }, app.clock.now());
+      return retryOutcome(app, asked.retry, error.cause);
+    }
+    if (isAutoretried(error, task.options)) {
+      const options = autoretryOptions(error, task.options, request.retries, app.random);
+      return retryOutcome(app, planRetry(task, request, options, app.clock.now()).retry, error);
+    }
+  } catch (exhausted) {
+    return failure(app, task, exhausted, run.children);
+  }
+  return failure(app, task, error, run.children);
+}
+
+function retryOutcome(app: Celery, retry: RetryRequest, cause: unknown): RetryOutcome {
+  return cause === undefined || cause === null
+    ? { kind: 'retry', retry, record: null, traceback: null, error: null }
+    : {
+        kind: 'retry',
+        retry,
+        record: toExceptionRecord(cause, app.errorNames),
+        traceback: formatTraceback(cause),
+        error: cause,
+      };
+}
+
+/** A run that ended with `error`, as an outcome. */
+export function failure(
+  app: Celery,
+  task: RegisteredTask | undefined,
+  error: unknown,
+  children: readonly ResultTuple[] = NO_CHILDREN,
+): Failure {
+  return {
+    kind: 'failure',
+    error,
+    record: toExceptionRecord(error, app.errorNames),
+    traceback: formatTraceback(error),
+    expected: task?.options.throws.some((one) => error instanceof one) ?? false,
+    children,
+  };
+}

@@ -1,0 +1,86 @@
+import type { CallOptions } from '../canvas/call-options.ts';
+import { wireOptions, type WireOptions } from '../canvas/wire-options.ts';
+import type { Entity } from '../messaging/entity.ts';
+import type { Destination } from '../transports/transport.ts';
+import type { Config } from './config.ts';
+import type { QueueTable } from './queues.ts';
+import { compileRoutes, route, type CompiledRoutes, type RouteOptions } from './router.ts';
+
+/** Where one call goes, and with which options once its route had its say. */
+export interface Address {
+  readonly to: Destination;
+  /** To be declared first. */
+  readonly declares: readonly Entity[];
+  readonly deliveryMode: 1 | 2;
+  /** For events; the routing key where there is no queue. */
+  readonly queueName: string;
+  /** The caller named the queue, as opposed to a route or default. */
+  readonly queueGiven: boolean;
+  readonly options: WireOptions;
+}
+
+/** The call that is routed. */
+export interface RoutedCall {
+  readonly task: string;
+  readonly args: readonly unknown[];
+  readonly kwargs: Readonly<Record<string, unknown>>;
+}
+
+type Camel = Record<string, unknown>;
+
+/** Options that routers may look at, on the wire and in calls. */
+const ROUTED: readonly (readonly [wire: string, camel: keyof CallOptions])[] = [
+  ['queue', 'queue'],
+  ['exchange', 'exchange'],
+  ['routing_key', 'routingKey'],
+  ['priority', 'priority'],
+  ['serializer', 'serializer'],
+  ['compression', 'compression'],
+  ['delivery_mode', 'deliveryMode'],
+];
+
+/** Finds addresses for an app's calls. */
+export class AddressBook {
+  readonly #routes: CompiledRoutes;
+  readonly #queues: QueueTable;
+
+  constructor(conf: Config, queues: QueueTable) {
+    this.#routes = compileRoutes(conf.taskRoutes as Parameters<typeof compileRoutes>[0]);
+    this.#queues = queues;
+  }
+
+  /** @throws {ImproperlyConfigured} for a queue that is unknown and may not be created */
+  find(call: RoutedCall, options: WireOptions): Address {
+    const said = routeOptions(options);
+    const found =
+      this.#routes.routers.length === 0 ? said : route(this.#routes, call.task, call.args, call.kwargs, said);
+    const { exchange, routingKey, deliveryMode, queue } = this.#queues.destinationOf(found);
+    return {
+      to: { exchange, routingKey },
+      declares: queue === undefined ? [] : [queue],
+      deliveryMode,
+      queueName: queue?.name ?? routingKey,
+      queueGiven: said.queue !== undefined,
+      options: found === said ? options : withRoute(options, found),
+    };
+  }
+}
+
+function routeOptions(options: WireOptions): RouteOptions {
+  const said: Camel = {};
+  for (const [wire, camel] of ROUTED) {
+    const value = options[wire];
+    if (value !== undefined && value !== null) said[camel] = value;
+  }
+  return said as RouteOptions;
+}
+
+/** What the route adds where the call said nothing. */
+function withRoute(options: WireOptions, found: RouteOptions): WireOptions {
+  const { queue: _queue, ...rest } = found;
+  const merged: Record<string, unknown> = { ...wireOptions(rest) };
+  for (const name in options) {
+    if (options[name] !== undefined && options[name] !== null) merged[name] = options[name];
+  }
+  return merged;
+}

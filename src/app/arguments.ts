@@ -1,0 +1,103 @@
+import { ArgumentsError } from '../errors.ts';
+import type { Arity, Handler } from './task.ts';
+import type { SchemaIssue, StandardSchema } from './schema.ts';
+
+/*
+ * How arguments reach a handler. JavaScript has positions only, Python callers may use keywords:
+ * - `params` names the positions: keywords are put where their name says;
+ * - without `params`, a bound task finds keywords in `ctx.request.kwargs`; an unbound one cannot see them and fails.
+ */
+
+/** What binding needs to know of a task. */
+export interface Parameters {
+  readonly name: string;
+  readonly bind: boolean;
+  readonly params: readonly string[] | null;
+}
+
+/** Counts a handler's parameters as far as they can be seen from outside. */
+export function arityOf(handler: Handler, bind: boolean, hasSchema: boolean): Arity {
+  const context = bind ? 1 : 0;
+  if (hasSchema || handler.length < context) return { min: 0, max: Infinity };
+  const head = parameterList(handler);
+  // Parameters after one with a default, and rest parameters, are not counted in `length`.
+  const open = head === undefined || /[=]|\.\.\./.test(head);
+  const length = handler.length - context;
+  return { min: 0, max: open ? Infinity : length };
+}
+
+/** The text between a function's outer parentheses; undefined where it has none that can be found. */
+function parameterList(handler: Handler): string | undefined {
+  const text = Function.prototype.toString.call(handler);
+  const bare = /^(?:async\s+)?([\w$]+)\s*=>/.exec(text);
+  if (bare !== null) return bare[1];
+  const start = text.indexOf('(');
+  if (start < 0) return undefined;
+  let depth = 0;
+  for (let at = start; at < text.length; at++) {
+    if (text[at] === '(') depth++;
+    else if (text[at] === ')' && --depth === 0) return text.slice(start + 1, at);
+  }
+  return undefined;
+}
+
+/** @throws {ArgumentsError} when the handler certainly takes fewer arguments than these */
+export function checkArity(name: string, arity: Arity, given: number): void {
+  if (given <= arity.max && given >= arity.min) return;
+  const expected = arity.min === arity.max ? `${arity.max}` : `${arity.min} to ${arity.max}`;
+  throw new ArgumentsError(`${name}() takes ${expected} positional arguments but ${given} were given`);
+}
+
+/**
+ * The positional arguments for the handler.
+ * @throws {ArgumentsError} for keywords that nothing can receive, or that name a position already filled
+ */
+export function bindArguments(
+  task: Parameters,
+  args: readonly unknown[],
+  kwargs: Readonly<Record<string, unknown>>,
+): readonly unknown[] {
+  const names = Object.keys(kwargs);
+  if (names.length === 0) return args;
+  if (task.params === null) {
+    if (task.bind) return args;
+    throw new ArgumentsError(
+      `${task.name}() got keyword arguments (${names.join(', ')}) but names no parameters: define it with ` +
+        `params: ['first', 'second', …], or with bind: true and read ctx.request.kwargs`,
+    );
+  }
+  const bound: unknown[] = [...args];
+  for (const name of names) {
+    const at = task.params.indexOf(name);
+    if (at < 0) {
+      throw new ArgumentsError(
+        `${task.name}() got an unexpected keyword argument '${name}': its params are ${task.params.join(', ')}`,
+      );
+    }
+    if (at < args.length) throw new ArgumentsError(`${task.name}() got multiple values for argument '${name}'`);
+    while (bound.length < at) bound.push(undefined);
+    bound[at] = kwargs[name];
+  }
+  return bound;
+}
+
+/** @throws {ArgumentsError} with every complaint of the schema and where it is */
+export async function validateArguments(
+  name: string,
+  schema: StandardSchema<unknown, unknown>,
+  args: readonly unknown[],
+): Promise<readonly unknown[]> {
+  const outcome = (await schema['~standard'].validate(args)) as {
+    readonly value?: unknown;
+    readonly issues?: readonly SchemaIssue[] | undefined;
+  };
+  if (outcome.issues === undefined) return outcome.value as readonly unknown[];
+  throw new ArgumentsError(`${name}() refused its arguments: ${outcome.issues.map(issueText).join('; ')}`);
+}
+
+function issueText({ message, path }: SchemaIssue): string {
+  if (path === undefined || path.length === 0) return message;
+  const keys = path.map((step) => (typeof step === 'object' ? step.key : step));
+  const [first, ...rest] = keys;
+  return `args[${String(first)}]${rest.map((key) => (typeof key === 'number' ? `[${key}]` : `.${String(key)}`)).join('')}: ${message}`;
+}

@@ -1,0 +1,168 @@
+import { sendLimits } from '../canvas/call.ts';
+import { Call } from '../canvas/call.ts';
+import type { CallOptions } from '../canvas/call-options.ts';
+import { callDict, NO_KWARGS } from '../canvas/dict.ts';
+import { chunksDict, mapDict, starmapDict } from '../canvas/many.ts';
+import { wireOptions, type WireOptions } from '../canvas/wire-options.ts';
+import { ArgumentsError, ImproperlyConfigured } from '../errors.ts';
+import type { SignatureDict } from '../protocol/task-message.ts';
+import { argsRepr, kwargsRepr } from '../protocol/safe-repr.ts';
+import type { AsyncResult } from '../result/async-result.ts';
+import type { EagerResult } from '../result/eager-result.ts';
+import { arityOf, checkArity } from './arguments.ts';
+import type { Celery } from './celery.ts';
+import { applyTask } from './eager.ts';
+import { NO_EMBED, taskRequest } from './request.ts';
+import { checkTaskOptions, resolveTaskOptions, type AnyTaskOptions } from './resolve-options.ts';
+import type { Handler, RegisteredTask } from './task.ts';
+import type { TaskOptions } from './task-options.ts';
+import { execute } from './trace.ts';
+
+/** Options of a definition that its messages carry. */
+export function messageDefaults(options: TaskOptions, ignoreResult: boolean): WireOptions {
+  const { queue, exchange, routingKey, priority, expires, serializer, compression } = options;
+  const { deliveryMode, mandatory, timeLimit, softTimeLimit, retryPolicy } = options;
+  const given = { queue, exchange, routingKey, priority, expires, serializer, compression };
+  const more = { deliveryMode, mandatory, timeLimit, softTimeLimit, retryPolicy };
+  const all = Object.fromEntries(Object.entries({ ...given, ...more }).filter(([, value]) => value !== undefined));
+  return wireOptions({ ...all, ...(ignoreResult ? { ignoreResult } : {}) });
+}
+
+/** A task's definition as the registry keeps it. */
+export function registered(app: Celery, name: string, options: AnyTaskOptions, handler: Handler): RegisteredTask {
+  if (name === '') throw new ImproperlyConfigured('a task needs a name: it is the contract on the wire');
+  if (typeof handler !== 'function') {
+    throw new ImproperlyConfigured(`task "${name}": expected a function as handler, got ${typeof handler}`);
+  }
+  const bind = options.bind === true;
+  const resolved = resolveTaskOptions(name, options, app.conf);
+  return { name, handler, bind, options: resolved, arity: arityOf(handler, bind, resolved.schema !== null) };
+}
+
+/** What callers hold of a task that runs elsewhere. Its types are declared in `task.ts`. */
+export class RemoteTaskHandle {
+  readonly name: string;
+  protected readonly app: Celery;
+  /** Written into signatures, because whoever sends them may not know the task. */
+  readonly #options: WireOptions | undefined;
+
+  constructor(app: Celery, name: string, options?: WireOptions) {
+    this.app = app;
+    this.name = name;
+    this.#options = options;
+  }
+
+  async delay(...args: unknown[]): Promise<AsyncResult<unknown>> {
+    this.check(args.length);
+    return this.app.sender.send(callDict(this.name, args));
+  }
+
+  async applyAsync(args: readonly unknown[], options?: CallOptions): Promise<AsyncResult<unknown>> {
+    const kwargs = options?.kwargs;
+    const dict = this.call(args, kwargs);
+    return this.app.sender.send(dict, wireOptions(options), sendLimits(options));
+  }
+
+  s(...bound: unknown[]): Call {
+    return new Call(this.app, this.#dict(bound, false));
+  }
+
+  si(...args: unknown[]): Call {
+    return new Call(this.app, this.#dict(args, true));
+  }
+
+  map(items: readonly unknown[]): Call {
+    return new Call(this.app, mapDict(this.#dict([], false), items));
+  }
+
+  starmap(argLists: readonly (readonly unknown[])[]): Call {
+    return new Call(this.app, starmapDict(this.#dict([], false), argLists));
+  }
+
+  chunks(argLists: readonly (readonly unknown[])[], size: number): Call {
+    if (!Number.isInteger(size) || size < 1)
+      throw new ArgumentsError(`chunks: expected a size of 1 or more, got ${size}`);
+    return new Call(this.app, chunksDict(this.#dict([], false), argLists, size));
+  }
+
+  /** A complete call; keywords switch the check of positions off. */
+  protected call(args: readonly unknown[], kwargs: Readonly<Record<string, unknown>> | undefined): SignatureDict {
+    if (!Array.isArray(args))
+      throw new ArgumentsError(`${this.name}: expected the arguments as an array, got ${typeof args}`);
+    if (kwargs === undefined) this.check(args.length);
+    return callDict(this.name, args, { kwargs: kwargs ?? NO_KWARGS });
+  }
+
+  /** A task that runs elsewhere checks its own arguments. */
+  protected check(_given: number): void {}
+
+  #dict(args: readonly unknown[], immutable: boolean): SignatureDict {
+    return callDict(this.name, args, { immutable, ...(this.#options === undefined ? {} : { options: this.#options }) });
+  }
+}
+
+/** What callers hold of a task that is defined here. */
+export class TaskHandle extends RemoteTaskHandle {
+  readonly #task: RegisteredTask;
+
+  constructor(app: Celery, task: RegisteredTask) {
+    super(app, task.name);
+    this.#task = task;
+  }
+
+  async run(...args: unknown[]): Promise<unknown> {
+    const { app } = this;
+    const request = taskRequest(
+      directHeaders(app, this.name, args),
+      { args, kwargs: {}, embed: NO_EMBED },
+      {
+        deliveryInfo: { exchange: '', routingKey: '', priority: null, redelivered: false },
+        calledDirectly: true,
+      },
+    );
+    return execute(app, this.#task, request, new AbortController().signal);
+  }
+
+  async apply(args: readonly unknown[], options?: CallOptions): Promise<EagerResult<unknown>> {
+    return applyTask(this.app, this.#task, { ...this.call(args, options?.kwargs), options: wireOptions(options) });
+  }
+
+  protected override check(given: number): void {
+    if (this.#task.options.strictTyping) checkArity(this.name, this.#task.arity, given);
+  }
+}
+
+function directHeaders(app: Celery, task: string, args: readonly unknown[]): Parameters<typeof taskRequest>[0] {
+  const id = app.random.uuid();
+  return {
+    lang: 'js',
+    task,
+    id,
+    shadow: null,
+    eta: null,
+    expires: null,
+    group: null,
+    group_index: null,
+    retries: 0,
+    timelimit: [null, null],
+    root_id: id,
+    parent_id: null,
+    argsrepr: argsRepr(args),
+    kwargsrepr: kwargsRepr({}),
+    origin: app.origin,
+    ignore_result: null,
+    replaced_task_nesting: 0,
+    stamped_headers: null,
+    stamps: {},
+  };
+}
+
+/** Splits `task(name, handler)` and `task(name, options, handler)`. */
+export function definition(name: string, rest: readonly unknown[]): { options: AnyTaskOptions; handler: Handler } {
+  const [options, handler] = rest.length === 1 ? [{}, rest[0]] : rest;
+  if (typeof options !== 'object' || options === null) {
+    throw new ImproperlyConfigured(`task "${name}": expected options as an object, got ${typeof options}`);
+  }
+  checkTaskOptions(name, options);
+  return { options: options as AnyTaskOptions, handler: handler as Handler };
+}

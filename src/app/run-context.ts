@@ -1,0 +1,73 @@
+import { signatureOf } from '../canvas/call.ts';
+import { NotSupported, type Retry } from '../errors.ts';
+import type { Logger } from '../runtime/logger.ts';
+import type { AnySignature } from '../canvas/types.ts';
+import type { Celery } from './celery.ts';
+import type { RetryOptions, TaskContext } from './context.ts';
+import { customRecord, publishRetry } from './follow-up.ts';
+import type { TaskRequest } from './request.ts';
+import { planRetry } from './retry.ts';
+import type { RegisteredTask } from './task.ts';
+
+/** The context of one run. */
+export class RunContext implements TaskContext {
+  readonly app: Celery;
+  readonly request: TaskRequest;
+  readonly signal: AbortSignal;
+  readonly #task: RegisteredTask;
+  #log: Logger | undefined;
+
+  constructor(app: Celery, task: RegisteredTask, request: TaskRequest, signal: AbortSignal) {
+    this.app = app;
+    this.request = request;
+    this.signal = signal;
+    this.#task = task;
+  }
+
+  get id(): string {
+    return this.request.id;
+  }
+  get task(): string {
+    return this.request.task;
+  }
+  get retries(): number {
+    return this.request.retries;
+  }
+
+  get log(): Logger {
+    this.#log ??= this.app.log.child({ taskId: this.id, task: this.task, rootId: this.request.rootId });
+    return this.#log;
+  }
+
+  retry(options: RetryOptions & { readonly throw: false }): Promise<Retry>;
+  retry(options?: RetryOptions): never;
+  retry(options: RetryOptions & { readonly throw?: boolean } = {}): Promise<Retry> {
+    if (this.request.calledDirectly && options.cause !== undefined) throw options.cause;
+    const asked = planRetry(this.#task, this.request, options, this.app.clock.now());
+    if (options.throw !== false) throw asked;
+    return this.request.calledDirectly
+      ? Promise.resolve(asked)
+      : publishRetry(this.app, this.request, asked.retry).then(() => asked);
+  }
+
+  async update(state: string, meta: unknown = null): Promise<void> {
+    if (this.request.calledDirectly) return;
+    const backend = await this.app.backend();
+    await backend.store(customRecord(this.app, this.request, state, meta));
+  }
+
+  progress(current: number, total: number, more: Readonly<Record<string, unknown>> = {}): Promise<void> {
+    return this.update('PROGRESS', { current, total, ...more });
+  }
+
+  sendEvent(type: string, fields: Readonly<Record<string, unknown>> = {}): Promise<void> {
+    return this.app.publishEvent(type, { uuid: this.id, ...fields });
+  }
+
+  replace(signature: AnySignature): Promise<never> {
+    void signatureOf(signature);
+    return Promise.reject(
+      new NotSupported('ctx.replace() is not available yet: send the signature and return its value'),
+    );
+  }
+}

@@ -1,0 +1,61 @@
+import type { SendLimits } from '../canvas/call.ts';
+import { asDict, isChain, isChord, isGroup, withOptions } from '../canvas/dict.ts';
+import { plan } from '../canvas/plan.ts';
+import type { WireOptions } from '../canvas/wire-options.ts';
+import type { AsyncResult } from '../result/async-result.ts';
+import { resultFrom } from '../result/result-from.ts';
+import { TaskResult } from '../result/task-result.ts';
+import type { SignatureDict } from '../protocol/task-message.ts';
+import type { Celery } from './celery.ts';
+import { applyDict } from './eager.ts';
+
+/** Members of a group that are on their way to the broker at a time. */
+const PUBLISH_WINDOW = 512;
+
+/** Turns signatures into messages and messages into handles. */
+export class Sender {
+  readonly #app: Celery;
+
+  constructor(app: Celery) {
+    this.#app = app;
+  }
+
+  /** Sends a signature whose arguments are complete; inside a task the handle becomes one of its children. */
+  async send(dict: SignatureDict, options: WireOptions = {}, limits: SendLimits = {}): Promise<AsyncResult<unknown>> {
+    const app = this.#app;
+    if (app.conf.taskAlwaysEager) return applyDict(app, dict, options);
+    const handle = await this.sendDetached(dict, options, limits);
+    const run = app.lineage.current;
+    if (run !== undefined) run.children.push(handle.toJSON());
+    return handle;
+  }
+
+  /** The same without a trace in the running task, and never eager. */
+  async sendDetached(
+    dict: SignatureDict,
+    options: WireOptions = {},
+    limits: SendLimits = {},
+  ): Promise<AsyncResult<unknown>> {
+    const app = this.#app;
+    if (!isChain(dict) && !isGroup(dict) && !isChord(dict)) {
+      const call = hasAny(dict.options) ? { ...dict, options: merged(dict, options) } : { ...dict, options };
+      const { id, ignored } = await app.publisher.publish(call, limits);
+      return new TaskResult(app.results, id, null, ignored);
+    }
+    const { calls, result } = plan(asDict(dict), options, { uuid: () => app.random.uuid(), oid: app.oid });
+    for (let at = 0; at < calls.length; at += PUBLISH_WINDOW) {
+      await Promise.all(calls.slice(at, at + PUBLISH_WINDOW).map((call) => app.publisher.publish(call, limits)));
+    }
+    return resultFrom(app.results, result);
+  }
+}
+
+function hasAny(options: WireOptions): boolean {
+  for (const _ in options) return true;
+  return false;
+}
+
+/** Call options win over the signature's, except its group and stamps (spec: messages.md 5.1). */
+function merged(dict: SignatureDict, options: WireOptions): WireOptions {
+  return withOptions(dict, options).options;
+}

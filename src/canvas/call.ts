@@ -1,0 +1,173 @@
+import { UsageError } from '../errors.ts';
+import type { AsyncResult } from '../result/async-result.ts';
+import type { ResultTuple } from '../protocol/result.ts';
+import type { SignatureDict } from '../protocol/task-message.ts';
+import { durationMs } from '../runtime/duration.ts';
+import {
+  bodyOf,
+  chainDict,
+  headerOf,
+  isChain,
+  isChord,
+  isGroup,
+  tasksOf,
+  withArgs,
+  withLink,
+  withOptions,
+} from './dict.ts';
+import { freeze, idOf } from './freeze.ts';
+import type { CallOptions } from './call-options.ts';
+import type { AnySignature, Errback } from './types.ts';
+import { wireOptions, type WireOptions } from './wire-options.ts';
+
+/** What signatures need of the app that sends them. */
+export interface CanvasApp {
+  /** Written as `reply_to` when freezing. */
+  readonly oid: string;
+  readonly random: { uuid(): string };
+  /** Publishes a signature whose arguments are complete. */
+  sendSignature(dict: SignatureDict, options: WireOptions, limits: SendLimits): Promise<AsyncResult<unknown>>;
+  handle(tuple: ResultTuple): AsyncResult<unknown>;
+}
+
+export interface SendLimits {
+  readonly signal?: AbortSignal | undefined;
+  readonly timeoutMs?: number | undefined;
+}
+
+/** Limits of a publish among the call options. */
+export function sendLimits(options: CallOptions | undefined): SendLimits {
+  if (options === undefined || (options.signal === undefined && options.publishTimeout === undefined)) return {};
+  return {
+    signal: options.signal,
+    timeoutMs: options.publishTimeout === undefined ? undefined : durationMs(options.publishTimeout),
+  };
+}
+
+/**
+ * The one implementation of `Signature`: a dict and the app that would send it. What its types promise is
+ * declared in `types.ts`; in here every argument and result is unknown.
+ */
+export class Call {
+  readonly #app: CanvasApp;
+  readonly #dict: SignatureDict;
+  /** Set once frozen. */
+  readonly #result: ResultTuple | undefined;
+
+  constructor(app: CanvasApp, dict: SignatureDict, result?: ResultTuple) {
+    this.#app = app;
+    this.#dict = dict;
+    this.#result = result;
+  }
+
+  /** The app and dict behind any signature. */
+  static open(signature: AnySignature): { readonly app: CanvasApp; readonly dict: SignatureDict } {
+    if (!(signature instanceof Call)) {
+      throw new UsageError('expected a signature, as task.s(…), chain(…) or app.signature(…) make them');
+    }
+    const call: Call = signature;
+    return { app: call.#app, dict: call.#dict };
+  }
+
+  get task(): string {
+    return this.#dict.task;
+  }
+  get args(): readonly unknown[] {
+    return this.#dict.args;
+  }
+  get kwargs(): Readonly<Record<string, unknown>> {
+    return this.#dict.kwargs;
+  }
+  get options(): WireOptions {
+    return this.#dict.options;
+  }
+  get subtaskType(): string | null {
+    return this.#dict.subtask_type;
+  }
+  get immutable(): boolean {
+    return this.#dict.immutable;
+  }
+  get id(): string | undefined {
+    return this.#result === undefined ? undefined : idOf(this.#result);
+  }
+
+  delay(...args: unknown[]): Promise<unknown> {
+    return this.#app.sendSignature(withArgs(this.#dict, args), {}, {});
+  }
+
+  async applyAsync(args: readonly unknown[] = [], options?: CallOptions): Promise<unknown> {
+    const dict = withArgs(this.#dict, args, options?.kwargs);
+    return this.#app.sendSignature(dict, wireOptions(options), sendLimits(options));
+  }
+
+  pipe(next: AnySignature): Call {
+    return new Call(this.#app, chainDict([this.#dict, Call.open(next).dict]));
+  }
+
+  link(callback: AnySignature): Call {
+    return this.#with(linked(this.#dict, Call.open(callback).dict));
+  }
+
+  linkError(errback: Errback): Call {
+    return this.#with(errorLinked(this.#dict, Call.open(errback as AnySignature).dict));
+  }
+
+  set(options: CallOptions): Call {
+    return this.#with(withOptions(this.#dict, wireOptions(options)));
+  }
+
+  clone(): Call {
+    return this.#with(this.#dict);
+  }
+
+  freeze(taskId?: string): Call {
+    const ids = { uuid: () => this.#app.random.uuid(), oid: this.#app.oid };
+    const { dict, result } = freeze(this.#dict, ids, { taskId });
+    return new Call(this.#app, dict, result);
+  }
+
+  result(): unknown {
+    if (this.#result !== undefined) return this.#app.handle(this.#result);
+    throw new UsageError('the signature is not frozen: call freeze() first, and send what it returns');
+  }
+
+  toJSON(): SignatureDict {
+    return this.#dict;
+  }
+
+  #with(dict: SignatureDict): Call {
+    return new Call(this.#app, dict, this.#result);
+  }
+}
+
+/** The dict behind a signature, as it travels. */
+export function signatureOf(signature: AnySignature): SignatureDict {
+  return Call.open(signature).dict;
+}
+
+/** A chord's link belongs to its body, a group's to its first member (which is Celery's rule), all others' to themselves. */
+function linked(dict: SignatureDict, callback: SignatureDict): SignatureDict {
+  if (isChord(dict)) return withKwargs(dict, { body: linked(bodyOf(dict), callback) });
+  if (!isGroup(dict)) return withLink(dict, 'link', callback);
+  const [first, ...rest] = tasksOf(dict);
+  if (first === undefined) return dict;
+  return withKwargs(dict, { tasks: [linked(first, { ...callback, immutable: true }), ...rest] });
+}
+
+/** A group's errback belongs to every member, a chord's to its body. */
+function errorLinked(dict: SignatureDict, errback: SignatureDict): SignatureDict {
+  if (isChord(dict)) return withKwargs(dict, { body: errorLinked(bodyOf(dict), errback) });
+  if (!isGroup(dict)) return withLink(dict, 'link_error', errback);
+  return withKwargs(dict, { tasks: tasksOf(dict).map((task) => errorLinked(task, errback)) });
+}
+
+function withKwargs(dict: SignatureDict, kwargs: Readonly<Record<string, unknown>>): SignatureDict {
+  return { ...dict, kwargs: { ...dict.kwargs, ...kwargs } };
+}
+
+/** Calls that a signature consists of, for checks before sending; nested ones included. */
+export function leavesOf(dict: SignatureDict): readonly SignatureDict[] {
+  if (isChain(dict) || isGroup(dict)) return tasksOf(dict).flatMap(leavesOf);
+  if (isChord(dict)) return [...headerOf(dict), bodyOf(dict)].flatMap(leavesOf);
+  return [dict];
+}

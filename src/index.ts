@@ -1,0 +1,31 @@
+/*
+ * Celery for TypeScript. Importing this loads neither the worker nor any driver.
+ */
+
+export { Celery, type CeleryOptions } from './app/celery.ts';
+export type { Config, ConfigInput } from './app/config.ts';
+export type { RetryOptions, TaskContext } from './app/context.ts';
+export type { TaskHooks } from './app/hooks.ts';
+export type { DeliveryInfo, TaskRequest } from './app/request.ts';
+export type { StandardSchema } from './app/schema.ts';
+export type { SignalHandler, SignalName, SignalOptions, Signals } from './app/signals.ts';
+export type { DefineTask, RemoteTask, Task, TaskOf } from './app/task.ts';
+export type { ErrorFilter, TaskOptions } from './app/task-options.ts';
+export type { ResultBackend, ResultRecord } from './backends/backend.ts';
+export { chain, chord, group } from './canvas/builders.ts';
+export type { CallOptions, Instant, RetryPolicy } from './canvas/call-options.ts';
+export type { AnySignature, Errback, FailedRequest, Signature } from './canvas/types.ts';
+export * from './errors.ts';
+export { exchange, queue, type Exchange, type ExchangeType, type Queue } from './messaging/entity.ts';
+export type { ResultTuple } from './protocol/result.ts';
+export type { SignatureDict } from './protocol/task-message.ts';
+export type { AsyncResult, GetOptions, GroupResult } from './result/async-result.ts';
+export { EagerResult } from './result/eager-result.ts';
+export type { ResultMeta, Snapshot } from './result/snapshot.ts';
+export type { RevokeOptions } from './result/source.ts';
+export { compareStates, isReady, State } from './result/states.ts';
+export type { Clock } from './runtime/clock.ts';
+export type { Duration } from './runtime/duration.ts';
+export type { Logger, LogLevel } from './runtime/logger.ts';
+export type { Random } from './runtime/random.ts';
+export type { Transport } from './transports/transport.ts';

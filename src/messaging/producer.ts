@@ -1,0 +1,285 @@
+import { OperationalError, UsageError } from '../errors.ts';
+import type { Message } from '../protocol/message.ts';
+import { sleep, type Clock } from '../runtime/clock.ts';
+import type { Logger } from '../runtime/logger.ts';
+import type { Channel, Connection, Destination, PublishOptions, Transport } from '../transports/transport.ts';
+import { Deadlines, type Due } from './deadlines.ts';
+import type { Entity } from './entity.ts';
+
+/*
+ * link      one connection with its channel and what has been declared on it; dies as a whole
+ * attempt   one try to hand a message to the broker; a publish makes several while the broker is out of reach
+ */
+
+/** How publishing is tried again; in milliseconds. */
+export interface PublishRetry {
+  /** Tries after the first; null: until the deadline. 0: the first failure is final. */
+  readonly maxRetries: number | null;
+  readonly intervalStartMs: number;
+  readonly intervalStepMs: number;
+  readonly intervalMaxMs: number;
+}
+
+/** Celery's default (`task_publish_retry_policy`): waits of 0, 0.2 and 0.4 s. */
+export const DEFAULT_PUBLISH_RETRY: PublishRetry = {
+  maxRetries: 3,
+  intervalStartMs: 0,
+  intervalStepMs: 200,
+  intervalMaxMs: 1000,
+};
+
+export interface ProducerOptions {
+  readonly clock: Clock;
+  readonly log: Logger;
+  /** Asked for each new connection. */
+  readonly transport: () => Promise<Transport>;
+  /** Longest wait for a connection (`brokerConnectionTimeout`). */
+  readonly connectTimeoutMs: number;
+}
+
+export interface ProducerPublish extends PublishOptions {
+  /** Declared before the first message on each connection; in this order. */
+  readonly declares?: readonly Entity[] | undefined;
+  /** All tries together; never Infinity. */
+  readonly timeoutMs: number;
+  readonly retry?: PublishRetry | undefined;
+}
+
+/** Messages on their way at a time; beyond it publishing fails at once instead of filling the memory. */
+const MOST_PENDING = 100_000;
+
+interface Link {
+  readonly connection: Connection;
+  readonly channel: Channel;
+  /** By kind and name; the promise until the broker answered. */
+  readonly declared: Map<string, true | Promise<void>>;
+}
+
+/**
+ * Publishes for one app over one connection, which is made by the first publish and again by the first one after
+ * it was lost. Concurrent publishes share it. Every publish ends by its deadline.
+ */
+export class Producer {
+  readonly #options: ProducerOptions;
+  readonly #deadlines: Deadlines;
+  /** The link while it lives. */
+  #link: Link | undefined;
+  /** The link being made. */
+  #linking: Promise<Link> | undefined;
+  readonly #closing = new AbortController();
+  #closed = false;
+
+  constructor(options: ProducerOptions) {
+    this.#options = options;
+    this.#deadlines = new Deadlines(options.clock);
+  }
+
+  /**
+   * Resolves when the broker owns the message.
+   * @throws {OperationalError} code `ERR_PUBLISH_TIMEOUT` after the deadline, `ERR_PUBLISH_OVERFLOW` with too many
+   *   on their way, else the last failure to reach the broker
+   */
+  publish(message: Message, to: Destination, options: ProducerPublish): Promise<void> {
+    if (this.#closed) return Promise.reject(new UsageError('the app is closed: it publishes nothing any more'));
+    if (options.signal?.aborted) return Promise.reject(options.signal.reason as Error);
+    if (this.#deadlines.size >= MOST_PENDING) {
+      return Promise.reject(
+        new OperationalError(`${MOST_PENDING} messages are waiting for the broker already: await earlier publishes`, {
+          recoverable: true,
+          code: 'ERR_PUBLISH_OVERFLOW',
+        }),
+      );
+    }
+    return new Promise((resolve, reject) => {
+      const attempt = new Attempt(this.#options.clock.monotonic() + options.timeoutMs, options.timeoutMs, reject, this);
+      this.#deadlines.add(attempt);
+      this.#run(message, to, options, attempt).then(
+        () => {
+          this.#deadlines.remove(attempt);
+          resolve();
+        },
+        (error: unknown) => {
+          this.#deadlines.remove(attempt);
+          reject(error as Error);
+        },
+      );
+    });
+  }
+
+  /** Called for a publish that the broker did not answer in time: such a connection is not trusted any more. */
+  suspect(link: Link): void {
+    this.#drop(link);
+  }
+
+  async #run(message: Message, to: Destination, options: ProducerPublish, attempt: Attempt): Promise<void> {
+    const retry = options.retry ?? DEFAULT_PUBLISH_RETRY;
+    for (let failures = 0; ; failures++) {
+      let link: Link | undefined;
+      try {
+        link = this.#link ?? (await this.#connect());
+        attempt.link = link;
+        const { declares } = options;
+        if (declares !== undefined) {
+          for (const entity of declares) {
+            const pending = this.#declare(link, entity);
+            if (pending !== true) await pending;
+          }
+        }
+        if (attempt.expired) return;
+        return await link.channel.publish(message, to, options);
+      } catch (error) {
+        attempt.link = undefined;
+        if (attempt.expired || options.signal?.aborted || this.#closed) throw error;
+        if (!(error instanceof OperationalError) || !error.recoverable) throw error;
+        if (link !== undefined) this.#drop(link);
+        if (retry.maxRetries !== null && failures >= retry.maxRetries) throw error;
+        const { intervalStartMs, intervalStepMs, intervalMaxMs } = retry;
+        const waitMs = Math.min(intervalMaxMs, intervalStartMs + intervalStepMs * failures);
+        this.#options.log.debug({ error, waitMs, failures: failures + 1 }, 'publishing failed, trying again');
+        await sleep(this.#options.clock, waitMs, options.signal ?? this.#closing.signal);
+        if (attempt.expired) throw error;
+      }
+    }
+  }
+
+  #declare(link: Link, entity: Entity): true | Promise<void> {
+    const key = entityKey(entity);
+    const known = link.declared.get(key);
+    if (known !== undefined) return known;
+    const pending = link.channel.declare(entity).then(
+      () => {
+        if (isTransient(entity)) link.declared.delete(key);
+        else link.declared.set(key, true);
+      },
+      (error: unknown) => {
+        link.declared.delete(key);
+        throw error;
+      },
+    );
+    link.declared.set(key, pending);
+    return pending;
+  }
+
+  #connect(): Promise<Link> {
+    this.#linking ??= this.#open().finally(() => (this.#linking = undefined));
+    return this.#linking;
+  }
+
+  async #open(): Promise<Link> {
+    const { clock, connectTimeoutMs } = this.#options;
+    const transport = await this.#options.transport();
+    const limit = new AbortController();
+    const onClose = (): void => limit.abort(this.#closing.signal.reason);
+    this.#closing.signal.addEventListener('abort', onClose, { once: true });
+    const timer = clock.setTimer(connectTimeoutMs, () =>
+      limit.abort(
+        new OperationalError(`no connection to ${transport.displayUrl} within ${connectTimeoutMs} ms`, {
+          recoverable: true,
+          code: 'ERR_CONNECT_TIMEOUT',
+        }),
+      ),
+    );
+    try {
+      const link = await unlessAborted(openLink(transport, limit.signal), limit.signal, abandon);
+      if (this.#closed) {
+        abandon(link);
+        throw this.#closing.signal.reason as Error;
+      }
+      this.#link = link;
+      void link.connection.closed.then(() => this.#forget(link));
+      return link;
+    } finally {
+      timer.cancel();
+      this.#closing.signal.removeEventListener('abort', onClose);
+    }
+  }
+
+  #forget(link: Link): void {
+    if (this.#link === link) this.#link = undefined;
+  }
+
+  #drop(link: Link): void {
+    this.#forget(link);
+    abandon(link);
+  }
+
+  /** Messages on their way fail, and the connection is closed. Harmless twice. */
+  async close(): Promise<void> {
+    if (this.#closed) return;
+    this.#closed = true;
+    this.#closing.abort(new UsageError('the app was closed while publishing'));
+    const link = this.#link ?? (await this.#linking?.catch(() => undefined));
+    this.#link = undefined;
+    await link?.connection.close();
+    this.#deadlines.clear();
+  }
+}
+
+class Attempt implements Due {
+  readonly dueMs: number;
+  expired = false;
+  link: Link | undefined;
+  readonly #timeoutMs: number;
+  readonly #reject: (error: Error) => void;
+  readonly #producer: Producer;
+
+  constructor(dueMs: number, timeoutMs: number, reject: (error: Error) => void, producer: Producer) {
+    this.dueMs = dueMs;
+    this.#timeoutMs = timeoutMs;
+    this.#reject = reject;
+    this.#producer = producer;
+  }
+
+  expire(): void {
+    this.expired = true;
+    this.#reject(
+      new OperationalError(
+        `the broker did not take the message within ${this.#timeoutMs} ms; it may still arrive if it was sent`,
+        { recoverable: true, code: 'ERR_PUBLISH_TIMEOUT' },
+      ),
+    );
+    if (this.link !== undefined) this.#producer.suspect(this.link);
+  }
+}
+
+async function openLink(transport: Transport, signal: AbortSignal): Promise<Link> {
+  const connection = await transport.connect({ signal });
+  try {
+    return { connection, channel: await connection.channel(), declared: new Map() };
+  } catch (error) {
+    connection.close().catch(() => undefined);
+    throw error;
+  }
+}
+
+/** Closes what nobody waits for; its failure has no reader. */
+function abandon(link: Link): void {
+  link.connection.close().catch(() => undefined);
+}
+
+/** Settles like `work`, or rejects when the signal aborts; what `work` yields too late goes to `discard`. */
+function unlessAborted<T>(work: Promise<T>, signal: AbortSignal, discard: (late: T) => void): Promise<T> {
+  return new Promise((resolve, reject) => {
+    const onAbort = (): void => {
+      reject(signal.reason as Error);
+      work.then(discard, () => undefined);
+    };
+    if (signal.aborted) return onAbort();
+    signal.addEventListener('abort', onAbort, { once: true });
+    work
+      .then(resolve, (error: unknown) => reject(error as Error))
+      .finally(() => signal.removeEventListener('abort', onAbort));
+  });
+}
+
+function entityKey(entity: Entity): string {
+  return entity.kind === 'binding'
+    ? `binding ${entity.exchange} ${entity.routingKey} ${entity.queue}`
+    : `${entity.kind} ${entity.name}`;
+}
+
+/** May vanish while the connection lives: declared again each time. */
+function isTransient(entity: Entity): boolean {
+  if (entity.kind === 'binding') return false;
+  return entity.autoDelete || (entity.kind === 'queue' && entity.expiresMs !== undefined);
+}
