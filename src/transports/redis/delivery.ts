@@ -1,0 +1,57 @@
+import type { Message } from '../../protocol/message.ts';
+import type { Envelope } from '../../protocol/virtual.ts';
+import type { Delivery } from '../transport.ts';
+import type { Lease, Ledger } from './ledger.ts';
+
+/** A message from a list. Without a lease it was taken without acknowledgement. */
+export class RedisDelivery implements Delivery {
+  readonly message: Message;
+  readonly queue: string;
+  readonly exchange: string;
+  readonly routingKey: string;
+  readonly deliveryTag: string;
+  readonly redelivered: boolean;
+  readonly deliveryCount: number | undefined;
+  readonly #lease: Lease | undefined;
+  readonly #ledger: Ledger | undefined;
+  #release: (() => void) | undefined;
+
+  constructor(
+    envelope: Envelope,
+    queue: string,
+    restores: number,
+    held: { readonly lease: Lease; readonly ledger: Ledger; readonly release: () => void } | undefined,
+  ) {
+    this.message = envelope.message;
+    this.queue = queue;
+    this.exchange = envelope.exchange;
+    this.routingKey = envelope.routingKey;
+    this.deliveryTag = envelope.deliveryTag;
+    this.redelivered = envelope.redelivered || envelope.message.headers['redelivered'] === true;
+    // Python's restores are not counted; the flag shows that there was at least one.
+    this.deliveryCount = held && Math.max(restores + 1, this.redelivered ? 2 : 1);
+    this.#lease = held?.lease;
+    this.#ledger = held?.ledger;
+    this.#release = held?.release;
+    if (held) held.lease.delivery = this;
+  }
+
+  ack(): Promise<void> {
+    this.#free();
+    return this.#lease && this.#ledger ? this.#ledger.ack(this.#lease) : Promise.resolve();
+  }
+
+  reject({ requeue }: { readonly requeue: boolean }): Promise<void> {
+    this.#free();
+    return this.#lease && this.#ledger ? this.#ledger.reject(this.#lease, requeue) : Promise.resolve();
+  }
+
+  held(): true | Promise<boolean> {
+    return this.#lease && this.#ledger ? this.#ledger.held(this.#lease) : true;
+  }
+
+  #free(): void {
+    this.#release?.();
+    this.#release = undefined;
+  }
+}
