@@ -15,15 +15,17 @@ export function numberRepr(value: number): string {
   return pythonFloat(value);
 }
 
-// eslint-disable-next-line no-control-regex -- these are the characters that repr() escapes
-const UNPRINTABLE = /[\\\u0000-\u001f\u007f-\u00a0\u00ad\u2028\u2029\ud800-\udfff\ufeff]/gu;
+/** What Python does not count as printable, and the backslash. */
+const UNPRINTABLE = /(?! )[\\\p{C}\p{Z}]/gu;
 const SHORT_ESCAPES: Readonly<Record<string, string>> = { '\\': '\\\\', '\n': '\\n', '\r': '\\r', '\t': '\\t' };
 
 function escapeChar(char: string): string {
   const short = SHORT_ESCAPES[char];
   if (short !== undefined) return short;
-  const code = char.charCodeAt(0);
-  return code < 0x100 ? `\\x${code.toString(16).padStart(2, '0')}` : `\\u${code.toString(16).padStart(4, '0')}`;
+  const code = char.codePointAt(0) as number;
+  const hex = code.toString(16);
+  if (code < 0x100) return `\\x${hex.padStart(2, '0')}`;
+  return code < 0x10000 ? `\\u${hex.padStart(4, '0')}` : `\\U${hex.padStart(8, '0')}`;
 }
 
 /** A string as `repr()` writes it: single quotes unless the text has some and no double ones. */
@@ -128,6 +130,12 @@ export function pyRepr(value: unknown, depth = 0): string {
 }
 
 function bytesRepr(value: Uint8Array): string {
-  const text = stringRepr(String.fromCharCode(...value.subarray(0, 4096)));
-  return `b${text}`;
+  let text = '';
+  for (const byte of value) {
+    if (byte >= 0x7f || (byte < 0x20 && byte !== 9 && byte !== 10 && byte !== 13)) {
+      text += `\\x${byte.toString(16).padStart(2, '0')}`;
+    } else text += SHORT_ESCAPES[String.fromCharCode(byte)] ?? String.fromCharCode(byte);
+  }
+  if (!text.includes("'")) return `b'${text}'`;
+  return text.includes('"') ? `b'${text.replaceAll("'", "\\'")}'` : `b"${text}"`;
 }

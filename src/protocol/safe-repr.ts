@@ -41,12 +41,29 @@ function typeName(value: Container): string {
   return Array.isArray(value) ? 'list' : value instanceof Set ? 'set' : 'dict';
 }
 
+const ASTRAL = /[\u{10000}-\u{10ffff}]/gu;
+
+/** Characters as Python counts them: one for each code point. */
+function lengthOf(text: string): number {
+  const astral = text.match(ASTRAL);
+  return astral === null ? text.length : text.length - astral.length;
+}
+
+/** The first characters, as Python counts them. */
+function head(text: string, count: number): string {
+  return text.length === lengthOf(text) ? text.slice(0, count) : Array.from(text).slice(0, count).join('');
+}
+
 /** Cuts at `limit`, then back to the last space, so that words stay whole. */
 function truncate(text: string, limit: number): string {
-  if (text.length < limit) return text;
-  const cut = text.slice(0, limit);
+  if (text.length < limit || lengthOf(text) < limit) return text;
+  const cut = head(text, limit);
   const space = cut.lastIndexOf(' ');
   return `${space < 0 ? cut : cut.slice(0, space)}...`;
+}
+
+function bytesText(value: Uint8Array): string {
+  return utf8TextOrUndefined(value) ?? asBuffer(value).toString('hex');
 }
 
 class SafeRepr {
@@ -63,46 +80,54 @@ class SafeRepr {
     return this.#text;
   }
 
-  /** Appends as is. Once the budget is used up only closing brackets follow. */
-  #emit(token: string): boolean {
+  /** True while there is budget for one more token; the first time there is none, says that something is missing. */
+  #hasRoom(): boolean {
     if (this.#ended) return false;
-    if (this.#left <= 0) {
-      this.#text += ', ...';
-      this.#ended = true;
-      return false;
-    }
+    if (this.#left > 0) return true;
+    this.#text += ', ...';
+    this.#ended = true;
+    return false;
+  }
+
+  #emit(token: string): void {
+    if (!this.#hasRoom()) return;
     this.#text += token;
-    this.#left -= token.length;
-    return true;
+    this.#left -= lengthOf(token);
   }
 
+  #emitCut(token: string): void {
+    if (this.#hasRoom()) this.#emit(truncate(token, this.#left));
+  }
+
+  /** Quirk: the bracket at which the budget is found to be used up is lost, the ones around it are not. */
   #close(bracket: string): void {
-    if (this.#ended || !this.#emit(bracket)) this.#text += bracket;
-  }
-
-  #quoted(value: string): void {
-    this.#emit(`'${truncate(value, this.#left)}'`);
-  }
-
-  #bytes(value: Uint8Array): void {
-    const text = utf8TextOrUndefined(value) ?? asBuffer(value).toString('hex');
-    this.#emit(`b'${text.length > this.#left ? `${text.slice(0, this.#left)}...` : text}'`);
+    if (this.#ended) this.#text += bracket;
+    else this.#emit(bracket);
   }
 
   write(value: unknown, asTuple: boolean): void {
-    if (this.#ended) return;
-    if (typeof value === 'string') return this.#quoted(value.replaceAll("'", "\\'"));
-    if (value instanceof Uint8Array) return this.#bytes(value);
-    if (isContainer(value)) return this.#container(value, asTuple);
-    this.#emit(truncate(scalarRepr(value), this.#left));
+    if (typeof value === 'string') this.#string(value);
+    else if (value instanceof Uint8Array) this.#bytes(value);
+    else if (isContainer(value)) this.#container(value, asTuple);
+    else this.#emitCut(scalarRepr(value));
+  }
+
+  #string(value: string): void {
+    if (this.#hasRoom()) this.#emit(`'${truncate(value, this.#left).replaceAll("'", "\\'")}'`);
+  }
+
+  #bytes(value: Uint8Array): void {
+    if (!this.#hasRoom()) return;
+    const cut = value.length > this.#left;
+    this.#emit(cut ? `b'${bytesText(value.subarray(0, this.#left))}...'` : `b'${bytesText(value)}'`);
   }
 
   #container(value: Container, asTuple: boolean): void {
-    if (value instanceof Set && value.size === 0) return void this.#emit('set()');
-    if (this.#open.includes(value)) return void this.#emit(`<Recursion on ${typeName(value)} with id=0>`);
+    if (value instanceof Set && value.size === 0) return this.#emitCut('set()');
     const { open, close } = brackets(value, asTuple);
-    if (this.#open.length >= DEEPEST) return void this.#emit(`${open}...${close}`);
-    if (!this.#emit(open)) return;
+    if (this.#open.length >= DEEPEST) return this.#emitCut(`${open}...${close}`);
+    if (this.#open.includes(value)) return this.#emitCut(`<Recursion on ${typeName(value)} with id=0>`);
+    this.#emit(open);
     this.#open.push(value);
     if (Array.isArray(value) || value instanceof Set) this.#items(value as Iterable<unknown>);
     else this.#entries(value instanceof Map ? value : Object.entries(value));
@@ -113,22 +138,22 @@ class SafeRepr {
   #items(values: Iterable<unknown>): void {
     let first = true;
     for (const item of values) {
+      if (this.#ended) return;
       if (!first) this.#emit(', ');
       first = false;
-      this.write(item, false);
-      if (this.#ended) return;
+      if (!this.#ended) this.write(item, false);
     }
   }
 
   #entries(entries: Iterable<readonly [unknown, unknown]>): void {
     let first = true;
     for (const [key, value] of entries) {
+      if (this.#ended) return;
       if (!first) this.#emit(', ');
       first = false;
-      this.write(key, false);
-      this.#emit(': ');
-      this.write(value, false);
-      if (this.#ended) return;
+      if (!this.#ended) this.write(key, false);
+      if (!this.#ended) this.#emit(': ');
+      if (!this.#ended) this.write(value, false);
     }
   }
 }

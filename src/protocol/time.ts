@@ -8,6 +8,7 @@ import { InvalidTaskError } from '../errors.ts';
 const ISO =
   /^(\d{4})(-?)(\d{2})\2(\d{2})(?:[^\d](\d{2})(?:(:?)(\d{2})(?:\6(\d{2})(?:[.,](\d+))?)?)?(Z|z|[+-]\d{2}(?::?\d{2}(?::?\d{2}(?:\.\d+)?)?)?)?)?$/;
 const FIRST_YEAR_MS = -62_135_596_800_000;
+const LAST_YEAR_MS = 253_402_300_799_000;
 
 /** One ISO 8601 time, taken apart. */
 export interface IsoParts {
@@ -73,13 +74,14 @@ function offsetText(offsetMs: number): string {
 }
 
 function format(ms: number, offsetMs: number): string {
-  // Rounded once, to microseconds: flooring a double such as 1795326384561.769 would lose one.
-  const micros = Math.round(ms * 1000);
-  const wholeMs = Math.floor(micros / 1_000_000) * 1000;
-  if (!(wholeMs >= FIRST_YEAR_MS && wholeMs <= 253_402_300_799_000)) {
+  // Only the fraction is rounded, to microseconds: flooring a double such as 1795326384561.769 would lose one.
+  const fractionMicros = Math.round((ms - Math.floor(ms)) * 1000);
+  const roundedMs = Math.floor(ms) + (fractionMicros === 1000 ? 1 : 0);
+  const wholeMs = Math.floor(roundedMs / 1000) * 1000;
+  if (!(wholeMs >= FIRST_YEAR_MS && wholeMs <= LAST_YEAR_MS)) {
     throw new RangeError(`expected a time between the years 1 and 9999, got ${ms} ms since 1970`);
   }
-  const fraction = micros - wholeMs * 1000;
+  const fraction = (roundedMs - wholeMs) * 1000 + (fractionMicros % 1000);
   const wall = new Date(wholeMs + offsetMs).toISOString().slice(0, 19);
   return `${wall}${fraction === 0 ? '' : `.${String(fraction).padStart(6, '0')}`}${offsetText(offsetMs)}`;
 }

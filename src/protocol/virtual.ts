@@ -37,16 +37,6 @@ const PROPERTY_NAMES: readonly (readonly [Exclude<keyof MessageProperties, 'extr
   ['appId', 'app_id'],
 ];
 
-const KNOWN_NAMES: ReadonlySet<string> = new Set([
-  ...PROPERTY_NAMES.map(([, wire]) => wire),
-  'delivery_mode',
-  'expiration',
-  'delivery_info',
-  'priority',
-  'body_encoding',
-  'delivery_tag',
-]);
-
 function encodeProperties(properties: MessageProperties, options: EnvelopeOptions): string {
   let json = '{';
   for (const [name, wire] of PROPERTY_NAMES) {
@@ -87,6 +77,10 @@ function text(value: unknown): string | undefined {
   return typeof value === 'string' ? value : undefined;
 }
 
+function textProperty(value: unknown): string | undefined {
+  return typeof value === 'string' ? value : typeof value === 'number' ? String(value) : undefined;
+}
+
 function integer(value: unknown): number | undefined {
   const number = typeof value === 'string' && value.trim() !== '' ? Number(value) : value;
   return typeof number === 'number' && Number.isFinite(number) ? Math.trunc(number) : undefined;
@@ -99,23 +93,55 @@ function decodeBodyText(body: unknown, encoding: unknown): Uint8Array {
   return Buffer.from(body, encoding === 'base64' ? 'base64' : 'utf8');
 }
 
+/** One pass over the keys; names that are not known are carried along. */
 function decodeProperties(raw: Dict, deliveryInfo: Dict): MessageProperties {
   const properties: MessageProperties = {};
-  for (const [name, wire] of PROPERTY_NAMES) {
-    const value = raw[wire];
-    if (typeof value === 'string' || typeof value === 'number') Object.assign(properties, { [name]: value });
-  }
-  const mode = integer(raw['delivery_mode']);
-  if (mode === 1 || mode === 2) properties.deliveryMode = mode;
-  const expiration = raw['expiration'];
-  if (typeof expiration === 'string' || typeof expiration === 'number') properties.expiration = String(expiration);
-  // Kombu up to 3 kept the priority beside the exchange.
-  const priority = integer(raw['priority'] ?? deliveryInfo['priority']);
-  if (priority !== undefined) properties.priority = priority;
+  let priority: unknown;
   let extra: Record<string, unknown> | undefined;
   for (const name in raw) {
-    if (!KNOWN_NAMES.has(name) && name !== '__proto__') (extra ??= {})[name] = raw[name];
+    const value = raw[name];
+    switch (name) {
+      case 'delivery_info':
+      case 'body_encoding':
+      case 'delivery_tag':
+        break;
+      case 'priority':
+        priority = value;
+        break;
+      case 'correlation_id':
+        properties.correlationId = textProperty(value);
+        break;
+      case 'reply_to':
+        properties.replyTo = textProperty(value);
+        break;
+      case 'delivery_mode':
+        if (value === 1 || value === 2) properties.deliveryMode = value;
+        break;
+      case 'expiration':
+        properties.expiration = textProperty(value);
+        break;
+      case 'message_id':
+        properties.messageId = textProperty(value);
+        break;
+      case 'timestamp':
+        properties.timestamp = integer(value);
+        break;
+      case 'type':
+        properties.type = textProperty(value);
+        break;
+      case 'user_id':
+        properties.userId = textProperty(value);
+        break;
+      case 'app_id':
+        properties.appId = textProperty(value);
+        break;
+      default:
+        if (name !== '__proto__') (extra ??= {})[name] = value;
+    }
   }
+  // Kombu up to 3 kept the priority beside the exchange.
+  const number = integer(priority ?? deliveryInfo['priority']);
+  if (number !== undefined) properties.priority = number;
   if (extra !== undefined) properties.extra = extra;
   return properties;
 }

@@ -63,7 +63,7 @@ export function pythonJson(value: unknown, types: JsonTypes = BUILT_IN): string 
  */
 export function loads(text: string | Uint8Array, types: JsonTypes = BUILT_IN): unknown {
   const source = typeof text === 'string' ? text : utf8Text(text);
-  if (!source.includes('"__type__"') && !(SIXTEEN_DIGITS.test(source) && LONG_INTEGER.test(source))) {
+  if (!source.includes('__type__') && !(SIXTEEN_DIGITS.test(source) && LONG_INTEGER.test(source))) {
     try {
       return JSON.parse(source) as unknown;
     } catch {
