@@ -35,7 +35,11 @@ export const BACKEND_SCHEMES: readonly string[] = Object.keys(DRIVERS);
  * Finds the driver of a result backend URL. Connects to nothing.
  * @throws {ImproperlyConfigured} when no driver has the scheme, or its client library is not installed
  */
-export async function openBackend(url: string, options: BackendOptions, context: DriverContext): Promise<ResultBackend> {
+export async function openBackend(
+  url: string,
+  options: BackendOptions,
+  context: DriverContext,
+): Promise<ResultBackend> {
   const scheme = /^([a-z][a-z\d+.-]*):/i.exec(url)?.[1]?.toLowerCase() ?? url.toLowerCase();
   const load = DRIVERS[scheme];
   if (!load) {
