@@ -1,0 +1,161 @@
+import { readFileSync } from 'node:fs';
+import { expect, test } from 'vitest';
+import type { SignatureDict } from '../protocol/task-message.ts';
+import { callDict, chainDict, chordDict, groupDict, withArgs, withLink, withOptions } from './dict.ts';
+import { freeze } from './freeze.ts';
+import { chunksDict, mapDict, starmapDict } from './many.ts';
+import { plan } from './plan.ts';
+
+interface Vector {
+  readonly raw: { readonly dicts: Record<string, SignatureDict>; readonly result_tuples: Record<string, unknown> };
+}
+const { raw } = JSON.parse(
+  readFileSync(new URL('../../test/vectors/5.6/signatures/dicts.json', import.meta.url), 'utf8'),
+) as Vector;
+
+const OID = '0a0a0a0a-0000-3000-8000-00000000000a';
+const id = (n: number): string => `00000000-0000-4000-8000-${String(n).padStart(12, '0')}`;
+const counted = (): { uuid: () => string; oid: string } => {
+  let n = 0;
+  return { uuid: () => id(++n), oid: OID };
+};
+const add = (...args: unknown[]): SignatureDict => callDict('vec.add', args);
+const mul = (...args: unknown[]): SignatureDict => callDict('vec.mul', args);
+const xsum = callDict('vec.xsum', []);
+
+const BUILT: readonly (readonly [string, SignatureDict])[] = [
+  ['task', add(1, 2)],
+  ['task_immutable', callDict('vec.add', [1, 2], { immutable: true })],
+  ['task_kwargs', callDict('vec.add', [], { kwargs: { x: 1, y: 2 } })],
+  ['linked', withLink(withLink(add(1, 2), 'link', mul(2)), 'link_error', callDict('vec.on_error', []))],
+  ['chain', chainDict([add(1, 2), mul(3), add(4)])],
+  ['chain_nested', chainDict([chainDict([add(1, 2), mul(3)]), add(4)])],
+  ['group', groupDict([add(1, 1), add(2, 2)])],
+  ['group_empty', groupDict([])],
+  ['group_nested', groupDict([add(1, 1), groupDict([add(2, 2), mul(3, 3)])])],
+  ['chord', chordDict([add(1, 1), add(2, 2)], xsum)],
+  ['chord_or', chainDict([groupDict([add(1, 1), add(2, 2)]), xsum])],
+  ['chord_or_chain', chainDict([groupDict([add(1, 1), add(2, 2)]), xsum, add(1)])],
+  ['task_or_group_or_task', chainDict([add(1, 1), groupDict([add(2), add(3)]), xsum])],
+  ['group_or_group', chainDict([groupDict([add(1, 1), add(2, 2)]), groupDict([xsum, xsum])])],
+  ['xmap', mapDict(xsum, [[1], [2]])],
+  ['xstarmap', starmapDict(add(), [[1, 2]])],
+  [
+    'chunks_group',
+    chunksDict(
+      add(),
+      [
+        [1, 2],
+        [3, 4],
+        [5, 6],
+      ],
+      2,
+    ),
+  ],
+];
+
+test.each(BUILT)('%s is written as Python writes it', (name, dict) => {
+  expect(JSON.parse(JSON.stringify(dict))).toEqual(raw.dicts[name]);
+});
+
+const RESULTS: readonly (readonly [string, SignatureDict])[] = BUILT.filter(
+  ([name]) => !['task_or_group_or_task', 'chord_or_chain', 'group_or_group'].includes(name),
+);
+
+test.each(RESULTS)('the frozen result of %s has the shape Python gives it', (name, dict) => {
+  expect(numbered(freeze(dict, counted()).result)).toEqual(numbered(raw.result_tuples[name]));
+});
+
+test('a single-member group in a chain is its member', () => {
+  expect(chainDict([add(1, 1), groupDict([add(2)]), add(3)])).toEqual(chainDict([add(1, 1), add(2), add(3)]));
+});
+
+test('arguments go in front of those that are bound, unless the signature is immutable', () => {
+  expect(withArgs(add(10), [30]).args).toEqual([30, 10]);
+  expect(withArgs(callDict('vec.add', [1], { immutable: true }), [30]).args).toEqual([1]);
+  expect(withArgs(callDict('t', [], { kwargs: { a: 1, b: 2 } }), [], { b: 3 }).kwargs).toEqual({ a: 1, b: 3 });
+});
+
+test('options: the newest wins, null says nothing, group and stamps stay', () => {
+  const dict = callDict('t', [], { options: { queue: 'a', group_id: 'g', stamped_headers: ['s'], s: 1 } });
+  expect(withOptions(dict, { queue: 'b', priority: null, group_id: 'other', s: 2 }).options).toEqual({
+    queue: 'b',
+    group_id: 'g',
+    stamped_headers: ['s'],
+    s: 1,
+  });
+});
+
+test('nothing that is given changes', () => {
+  const dict = Object.freeze({ ...add(1), options: Object.freeze({}) });
+  withArgs(dict, [1]);
+  withOptions(dict, { queue: 'q' });
+  withLink(dict, 'link', add());
+  expect(freeze(dict, counted()).dict.options['task_id']).toBe(id(1));
+  expect(dict).toEqual(add(1));
+});
+
+test('freezing twice keeps the ids', () => {
+  const once = freeze(chainDict([add(1, 2), groupDict([mul(1), mul(2)])]), counted());
+  expect(freeze(once.dict, counted()).result).toEqual(once.result);
+});
+
+interface Sent {
+  readonly decoded_bodies?: unknown;
+  readonly raw: { readonly broker_db: Record<string, { type: string; value: readonly { text: string }[] }> };
+}
+
+/** What Python left in the queues: task, embed, group, index, in the order they were sent. */
+function sentBy(name: string): unknown[] {
+  const url = new URL(`../../test/vectors/5.6/messages/redis/canvas/${name}.json`, import.meta.url);
+  const vector = JSON.parse(readFileSync(url, 'utf8')) as Sent;
+  return Object.values(vector.raw.broker_db)
+    .filter(({ type }) => type === 'list')
+    .flatMap(({ value }) =>
+      [...value].reverse().map(({ text }) => {
+        const { headers, body } = JSON.parse(text) as { headers: Record<string, unknown>; body: string };
+        const [args, , embed] = JSON.parse(Buffer.from(body, 'base64').toString()) as [unknown, unknown, object];
+        return { task: headers['task'], id: headers['id'], group: headers['group'], args, ...embed };
+      }),
+    );
+}
+
+function planned(dict: SignatureDict, options: Record<string, unknown> = {}): unknown[] {
+  return plan(dict, options, counted()).calls.map(({ task, args, options: own }) => ({
+    task,
+    id: own['task_id'],
+    group: own['group_id'] ?? null,
+    args,
+    callbacks: own['link'] ?? null,
+    errbacks: own['link_error'] ?? null,
+    chain: own['chain'] ?? null,
+    chord: null,
+  }));
+}
+
+/** Ids by order of appearance: on the other side delivery tags used some up. */
+function numbered(sent: unknown): unknown {
+  const seen = new Map<string, string>();
+  const text = JSON.stringify(sent).replace(/00000000-0000-4000-8000-\d{12}/g, (found) => {
+    if (!seen.has(found)) seen.set(found, `id-${seen.size + 1}`);
+    return seen.get(found) as string;
+  });
+  return JSON.parse(text);
+}
+
+const same = callDict('vec.same', []);
+const PLANS: readonly (readonly [string, SignatureDict, Record<string, unknown>?])[] = [
+  ['chain3', chainDict([add(1, 2), mul(3), add(4)]), { task_id: 'task-chain3' }],
+  ['chain_link', withLink(chainDict([add(1, 2), mul(2)]), 'link', same)],
+  ['group3', groupDict([add(0, 0), add(1, 1), add(2, 2)]), { task_id: 'task-group3' }],
+  ['group_of_chains', groupDict([chainDict([add(1, 1), mul(2)]), chainDict([add(3, 3), mul(4)])])],
+];
+
+test.each(PLANS)('%s is sent as Python sends it', (name, dict, options) => {
+  expect(numbered(planned(dict, options))).toEqual(numbered(sentBy(name)));
+});
+
+test('chords are refused before anything is sent', () => {
+  expect(() => plan(chordDict([add(1, 1)], xsum), {}, counted())).toThrow(/chords cannot be sent yet/);
+  expect(() => plan(chainDict([add(1, 1), groupDict([add(1), add(2)]), xsum]), {}, counted())).toThrow(/chord/);
+});
