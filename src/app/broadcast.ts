@@ -1,5 +1,5 @@
 import { NotSupported, UsageError } from '../errors.ts';
-import type { Matcher } from '../messaging/node-match.ts';
+import type { Matcher } from './node-match.ts';
 import { controlExchange, replyExchange } from '../messaging/pidbox.ts';
 import { encodeControlRequest, type ControlReply } from '../protocol/control.ts';
 import type { Timer } from '../runtime/clock.ts';

@@ -1,4 +1,4 @@
-import { nodeMatches } from '../messaging/node-match.ts';
+import { nodeMatches } from './node-match.ts';
 import type { Logger } from '../runtime/logger.ts';
 import type { Broadcaster, BroadcastOptions, Listening, NodeReply, Target } from './broadcast.ts';
 

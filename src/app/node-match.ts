@@ -1,19 +1,8 @@
 import { ImproperlyConfigured } from '../errors.ts';
+import { globToRegExp } from './glob.ts';
 
 /** How a pattern is read: shell wildcards over the whole name, or a regular expression anchored at the start. */
 export type Matcher = 'glob' | 'pcre';
-
-const SPECIAL = /[.+^${}()|\\]/g;
-
-/** A shell pattern as a regular expression over the whole text: `*`, `?`, `[abc]`, `[!abc]`. */
-function globToRegExp(pattern: string): RegExp {
-  const source = pattern
-    .replace(SPECIAL, '\\$&')
-    .replace(/\[!/g, '[^')
-    .replaceAll('*', '[\\s\\S]*')
-    .replaceAll('?', '[\\s\\S]');
-  return new RegExp(`^(?:${source})$`, 'u');
-}
 
 /**
  * Whether a command sent with this pattern is meant for the node.

@@ -1,0 +1,28 @@
+#!/usr/bin/env node
+import { systemClock } from '../runtime/clock.ts';
+import type { Io } from './io.ts';
+import { run } from './program.ts';
+
+const io: Io = {
+  stdout: process.stdout,
+  stderr: process.stderr,
+  stdin: process.stdin,
+  env: process.env,
+  clock: systemClock,
+  signals: process,
+  cwd: () => process.cwd(),
+  chdir: (directory) => process.chdir(directory),
+  exit: (code) => process.exit(code),
+};
+
+// A reader that has seen enough (`celeriac inspect conf | head`) is no error.
+process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+  if (error.code === 'EPIPE') process.exit(0);
+});
+
+void run(process.argv.slice(2), io).then((code) => {
+  process.exitCode = code;
+  // What the app left open (its own database connections, say) must not keep a finished command alive; but
+  // a pipe has to be emptied first.
+  process.stderr.write('', () => process.stdout.write('', () => process.exit(code)));
+});

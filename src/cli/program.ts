@@ -1,0 +1,86 @@
+import { Command, CommanderError } from 'commander';
+import { addCall } from './call.ts';
+import { addControl } from './control.ts';
+import { applyEnvironment } from './environment.ts';
+import { endingOf, EXIT } from './exit.ts';
+import { addInspect } from './inspect.ts';
+import type { Io } from './io.ts';
+import { addPurge } from './purge.ts';
+import { addReport } from './report.ts';
+import { addResult } from './result.ts';
+import { Session, type GlobalOptions } from './session.ts';
+import { addStatus } from './status.ts';
+import { libraryVersion } from './version.ts';
+import { addWorker } from './worker.ts';
+
+const EXAMPLES = `
+Examples:
+  celeriac worker -A app.ts                     run its tasks (TypeScript or JavaScript)
+  celeriac call math.add -a '[2, 3]'            send one, print its id
+  celeriac result <id>                          wait for what it returns
+  celeriac -b redis://localhost inspect active  what is running right now
+
+Every option has an environment variable: CELERY_APP, CELERY_BROKER_URL, CELERY_WORKER_CONCURRENCY, …
+Exit codes: 0 done · 1 failed · 2 wrong usage · 69 nobody answered, or no broker
+`;
+
+/** The whole command line, ready to parse. */
+export function buildProgram(session: Session): Command {
+  const { io } = session;
+  const program = new Command('celeriac')
+    .description('Celery for TypeScript: run, call and watch tasks')
+    .version(libraryVersion(), '--version')
+    .exitOverride()
+    .configureOutput({
+      writeOut: (text) => io.stdout.write(text),
+      writeErr: (text) => io.stderr.write(text),
+      getOutHelpWidth: () => io.stdout.columns ?? 100,
+      getErrHelpWidth: () => io.stderr.columns ?? 100,
+      getOutHasColors: () => session.colours(io.stdout),
+      getErrHasColors: () => session.colours(io.stderr),
+      outputError: (text, write) => write(text.replace(/^error: /, 'Error: ')),
+    })
+    .configureHelp({ styleTitle: (text) => session.paint.strong(text) })
+    .showHelpAfterError('(--help shows what there is)')
+    .addHelpText('after', EXAMPLES)
+    .option('-A, --app <module>', 'file (or module) that exports the app, with :name if it exports several')
+    .option('-b, --broker <url>', 'broker, in place of the one the app names')
+    .option('--result-backend <url>', 'result backend, in place of the one the app names')
+    .option('--config <module>', 'module of settings, for commands without -A')
+    .option('--workdir <directory>', 'change to this directory first')
+    .option('-C, --no-color', 'no colours (also with NO_COLOR, and without a terminal)')
+    .option('-q, --quiet', 'less output, no banner')
+    .hook('preAction', (_program, command) => {
+      for (let each: Command | null = command; each !== null; each = each.parent) applyEnvironment(each, io.env);
+      session.configure(program.opts<GlobalOptions>());
+    });
+  const adders = [addWorker, addCall, addResult, addInspect, addControl, addStatus, addPurge, addReport];
+  for (const add of adders) add(program, session);
+  return program;
+}
+
+/**
+ * Runs one command line.
+ * @param argv what was typed after `celeriac`
+ * @returns the exit code; never rejects
+ */
+export async function run(argv: readonly string[], io: Io): Promise<number> {
+  const session = new Session(io);
+  try {
+    await buildProgram(session).parseAsync([...argv], { from: 'user' });
+    return session.exitCode;
+  } catch (error) {
+    if (error instanceof CommanderError) return usageCode(error);
+    const { text, exitCode } = endingOf(error);
+    io.stderr.write(text);
+    return exitCode;
+  } finally {
+    await session.close();
+  }
+}
+
+/** Commander has printed it already. */
+function usageCode(error: CommanderError): number {
+  const asked = error.code === 'commander.helpDisplayed' || error.code === 'commander.version';
+  return asked || error.exitCode === 0 ? EXIT.ok : EXIT.usage;
+}

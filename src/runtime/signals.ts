@@ -1,0 +1,69 @@
+import type { Logger } from './logger.ts';
+
+/** Where operating system signals come from: `process`, or a fake in tests. */
+export interface SignalSource {
+  on(signal: NodeJS.Signals, listener: (signal: NodeJS.Signals) => void): unknown;
+  off(signal: NodeJS.Signals, listener: (signal: NodeJS.Signals) => void): unknown;
+}
+
+export type StopHow = 'warm' | 'cold' | 'now';
+
+export interface StopSignalOptions {
+  readonly source: SignalSource;
+  /** `REMAP_SIGTERM=SIGQUIT` makes SIGTERM a cold stop, for platforms that send nothing else. */
+  readonly env: Readonly<Record<string, string | undefined>>;
+  /** `warm`: finish what runs. `cold`: give it back and stop. `now`: leave at once, nothing helped. */
+  readonly stop: (how: StopHow, signal: NodeJS.Signals) => void;
+}
+
+/** Signals that end a worker. */
+const STOP_SIGNALS: readonly NodeJS.Signals[] = ['SIGTERM', 'SIGINT', 'SIGQUIT'];
+
+/** What the next signal asks for, given what was asked for before. */
+function nextStop(signal: NodeJS.Signals, asked: StopHow | undefined, remapped: boolean): StopHow | undefined {
+  if (asked === 'cold' || asked === 'now') return 'now';
+  if (signal === 'SIGQUIT' || (signal === 'SIGTERM' && remapped)) return 'cold';
+  if (signal === 'SIGINT') return asked === 'warm' ? 'cold' : 'warm';
+  // A second SIGTERM repeats what is under way: supervisors send it again and again.
+  return asked === 'warm' ? undefined : 'warm';
+}
+
+/**
+ * SIGTERM: warm. SIGINT: warm, the second time cold. SIGQUIT: cold. Any further one after cold: now.
+ * @returns a function that stops listening; harmless twice
+ *
+ * Source: `celery.apps.worker.install_worker_*_handler`.
+ */
+export function onStopSignals({ source, env, stop }: StopSignalOptions): () => void {
+  const remapped = env['REMAP_SIGTERM'] === 'SIGQUIT';
+  let asked: StopHow | undefined;
+  const listener = (signal: NodeJS.Signals): void => {
+    const how = nextStop(signal, asked, remapped);
+    if (how === undefined) return;
+    asked = how;
+    stop(how, signal);
+  };
+  for (const signal of STOP_SIGNALS) source.on(signal, listener);
+  return () => {
+    for (const signal of STOP_SIGNALS) source.off(signal, listener);
+  };
+}
+
+/** Unlike a crash these must be seen: a promise nobody caught, an error nobody caught. Ends with exit code 1. */
+export interface CrashSource {
+  on(event: 'uncaughtException', listener: (error: unknown) => void): unknown;
+  off(event: 'uncaughtException', listener: (error: unknown) => void): unknown;
+}
+
+/**
+ * Logs an error that nothing caught before the process ends by it: the broker hands the worker's tasks to another.
+ * @returns a function that stops listening; harmless twice
+ */
+export function onCrash(source: CrashSource, log: Logger, end: () => void): () => void {
+  const listener = (error: unknown): void => {
+    log.fatal({ error }, 'nothing caught this error: the worker ends, its tasks go back to the broker');
+    end();
+  };
+  source.on('uncaughtException', listener);
+  return () => source.off('uncaughtException', listener);
+}
