@@ -150,6 +150,7 @@ class Collecting {
     this.#limit = limit;
     this.#timeoutMs = timeoutMs;
     this.#options = options;
+    if (options.signal?.aborted) this.#onAbort();
     options.signal?.addEventListener('abort', this.#onAbort, { once: true });
   }
 
