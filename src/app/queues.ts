@@ -154,7 +154,8 @@ export class QueueTable {
    * exchange and routing key are given.
    * @throws {ImproperlyConfigured} for a queue that is unknown and may not be created
    *
-   * Source: `send_task_message` of celery.app.amqp.
+   * Source: `send_task_message` of celery.app.amqp. Differs: a route that names an exchange and neither queue nor key
+   * reaches that exchange (fanout needs no key); in Celery such a message reaches nobody.
    */
   destinationOf(options: RouteOptions): TaskDestination {
     const { exchange: exchangeName, routingKey } = options;
@@ -176,7 +177,7 @@ export class QueueTable {
   #target({ queue: given, exchange: exchangeName }: RouteOptions): Queue | undefined {
     if (isQueue(given)) return this.#complete(given);
     if (typeof given === 'string' && given !== '') return this.get(given);
-    return exchangeName ? undefined : this.default;
+    return given === null && exchangeName ? undefined : this.default;
   }
 }
 

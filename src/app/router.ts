@@ -11,7 +11,10 @@ import type { ResolvedTaskOptions } from './task-options.ts';
  */
 
 /** Call options that a route may set, `queue` also as an entity. */
-export type RouteOptions = Omit<CallOptions, 'queue'> & { readonly queue?: string | Queue };
+export type RouteOptions = Omit<CallOptions, 'queue'> & {
+  /** null: a route named an exchange alone; no queue is declared. */
+  readonly queue?: string | Queue | null;
+};
 export type Route = string | RouteOptions;
 
 /** Task name (exact), glob (any name with `*`) or regular expression (matched at the start) of one route. */
@@ -167,7 +170,7 @@ export function taskRouteOptions(options: Partial<ResolvedTaskOptions>): RouteOp
 
 /**
  * Options of a call with its route: the call's own win over the task's, these over the route's.
- * Without `queue` and `exchange` in the answer the default queue is meant (`destinationOf`).
+ * Without `queue` in the answer the default queue is meant (`destinationOf`).
  *
  * @param routes setting `taskRoutes`; compile it first where many calls are routed
  * @param options what the call says; `undefined` and null count as not said
@@ -192,12 +195,15 @@ export function route(
   for (const router of routers) {
     const found = router(name, args, kwargs, said, task);
     if (found === null || found === undefined) continue;
-    return overlay(
-      typeof found === 'string' ? (found === '' ? {} : { queue: found }) : (camelRoute(found) as RouteOptions),
-      said,
-    );
+    const answer = typeof found === 'string' ? { queue: found } : (camelRoute(found) as RouteOptions);
+    return Object.keys(answer).length === 0 || answer.queue === '' ? said : routed(answer, said);
   }
   return said;
+}
+
+function routed(answer: RouteOptions, said: RouteOptions): RouteOptions {
+  const merged = overlay(answer, said);
+  return merged.exchange && !merged.queue ? { ...merged, queue: null } : merged;
 }
 
 function isCompiled(routes: TaskRoutes | CompiledRoutes | null): routes is CompiledRoutes {

@@ -69,7 +69,7 @@ export const RESULT_SETTINGS: SettingsOf<ResultSettings> = {
   },
   resultExtended: { type: 'bool', default: false, meaning: 'Store name, args, worker, …', status: 'used' },
   resultCacheMax: {
-    type: 'count',
+    type: 'int',
     default: -1,
     unit: 'count',
     meaning: 'Client cache size; -1 off, 0 unlimited',
