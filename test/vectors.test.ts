@@ -42,13 +42,13 @@ function isDict(value: unknown): value is Dict {
 function amqpMessage(raw: Dict): Message | undefined {
   const { body_base64, headers, properties } = raw;
   if (typeof body_base64 !== 'string' || !isDict(headers)) return undefined;
-  const known = isDict(properties) ? properties : {};
+  const known = (isDict(properties) ? properties : {}) as Readonly<Record<string, string | undefined>>;
   return {
     body: Buffer.from(body_base64, 'base64'),
-    contentType: String(known['content_type'] ?? ''),
-    contentEncoding: String(known['content_encoding'] ?? 'utf-8'),
+    contentType: known['content_type'] ?? '',
+    contentEncoding: known['content_encoding'] ?? 'utf-8',
     headers,
-    properties: { correlationId: String(known['correlation_id']) },
+    properties: { correlationId: known['correlation_id'] },
   };
 }
 

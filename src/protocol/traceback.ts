@@ -1,5 +1,6 @@
 import { RemoteError } from '../errors.ts';
 import { toExceptionRecord } from './exception-record.ts';
+import { pyRepr } from './repr.ts';
 
 /*
  * Stacks as Python prints tracebacks: outermost call first, the error last. Flower and `celery result --traceback`
@@ -23,7 +24,7 @@ function frames(stack: string): string[] {
 function lastLine(error: unknown): string {
   const { exc_type, exc_module, exc_message } = toExceptionRecord(error);
   const name = exc_module === null || exc_module === 'builtins' ? exc_type : `${exc_module}.${exc_type}`;
-  const text = exc_message.map((arg) => (typeof arg === 'string' ? arg : String(arg))).join(', ');
+  const text = exc_message.map((arg) => (typeof arg === 'string' ? arg : pyRepr(arg))).join(', ');
   return text === '' ? name : `${name}: ${text}`;
 }
 
@@ -36,10 +37,11 @@ function one(error: unknown): string {
 /** Text of an error and its causes for a result's `traceback`; ends with a newline. Bounded, never throws. */
 export function formatTraceback(error: unknown): string {
   const parts: string[] = [];
-  for (let current = error; current !== undefined && current !== null && parts.length < MOST_CAUSES;) {
+  let current = error;
+  do {
     parts.unshift(one(current));
     current = current instanceof Error ? current.cause : undefined;
-  }
+  } while (current !== undefined && current !== null && parts.length < MOST_CAUSES);
   const text = parts.join(CAUSED);
   return text.length <= LONGEST ? text : `${text.slice(0, LONGEST / 2)}\n  ...\n${text.slice(-LONGEST / 2)}`;
 }

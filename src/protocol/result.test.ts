@@ -1,0 +1,77 @@
+import fc from 'fast-check';
+import { expect, test } from 'vitest';
+import type { ResultRecord } from '../backends/backend.ts';
+import { CeleryError, DecodeError } from '../errors.ts';
+import { decodeResult, encodeResult } from './result.ts';
+
+const RECORD: ResultRecord = {
+  taskId: 'ID',
+  status: 'SUCCESS',
+  result: { é: [1, 2.5] },
+  traceback: null,
+  children: [[['A', null], null]],
+  dateDone: '2026-11-22T05:27:56.457546+00:00',
+};
+
+test('a result in Python’s bytes', () => {
+  expect(encodeResult(RECORD)).toBe(
+    '{"status": "SUCCESS", "result": {"\\u00e9": [1, 2.5]}, "traceback": null, "children": [[["A", null], null]], ' +
+      '"date_done": "2026-11-22T05:27:56.457546+00:00", "task_id": "ID"}',
+  );
+});
+
+test('group, parent and extended fields come in Python’s order', () => {
+  const extended = {
+    name: 'n',
+    args: [1],
+    kwargs: {},
+    worker: 'w@h',
+    retries: 0,
+    queue: 'celery',
+    stamps: { by: 'me' },
+  };
+  const record: ResultRecord = { ...RECORD, groupId: 'G', parentId: 'P', extended };
+  const keys = Object.keys(JSON.parse(encodeResult(record)) as object);
+  expect(keys.slice(5)).toEqual([
+    'group_id',
+    'parent_id',
+    'name',
+    'args',
+    'kwargs',
+    'worker',
+    'retries',
+    'queue',
+    'stamped_headers',
+    'by',
+    'task_id',
+  ]);
+  expect(decodeResult(encodeResult(record))).toEqual(record);
+});
+
+test('values with types of their own come back as they went', () => {
+  const result = { at: new Date(5), big: 2n ** 70n, bytes: Uint8Array.of(255), nan: NaN };
+  expect(decodeResult(encodeResult({ ...RECORD, result }))).toEqual({ ...RECORD, result });
+});
+
+test('a stamp cannot overwrite a field', () => {
+  const extended = { name: 'n', args: [], kwargs: {}, worker: null, retries: 0, queue: null, stamps: { status: 'x' } };
+  expect(decodeResult(encodeResult({ ...RECORD, extended })).status).toBe('SUCCESS');
+});
+
+test('children of null are none; the id may come from the key', () => {
+  const text = '{"status": "REVOKED", "result": null, "children": null}';
+  expect(decodeResult(text, 'K')).toMatchObject({ taskId: 'K', children: [], dateDone: null });
+  expect(() => decodeResult(text)).toThrow(DecodeError);
+});
+
+test('any bytes give a record or a typed error', () => {
+  fc.assert(
+    fc.property(fc.oneof(fc.string(), fc.json()), (text) => {
+      try {
+        decodeResult(text, 'id');
+      } catch (error) {
+        expect(CeleryError.is(error)).toBe(true);
+      }
+    }),
+  );
+});
