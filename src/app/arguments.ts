@@ -18,12 +18,12 @@ export interface Parameters {
 /** Counts a handler's parameters as far as they can be seen from outside. */
 export function arityOf(handler: Handler, bind: boolean, hasSchema: boolean): Arity {
   const context = bind ? 1 : 0;
-  if (hasSchema || handler.length < context) return { min: 0, max: Infinity };
+  if (hasSchema || handler.length < context) return { max: Infinity };
   const head = parameterList(handler);
   // Parameters after one with a default, and rest parameters, are not counted in `length`.
   const open = head === undefined || /[=]|\.\.\./.test(head);
   const length = handler.length - context;
-  return { min: 0, max: open ? Infinity : length };
+  return { max: open ? Infinity : length };
 }
 
 /** The text between a function's outer parentheses; undefined where it has none that can be found. */
@@ -41,11 +41,13 @@ function parameterList(handler: Handler): string | undefined {
   return undefined;
 }
 
-/** @throws {ArgumentsError} when the handler certainly takes fewer arguments than these */
+/**
+ * Too few arguments cannot be told from optional ones left out: TypeScript's `limit?` leaves no trace.
+ * @throws {ArgumentsError} when the handler certainly takes fewer arguments than these
+ */
 export function checkArity(name: string, arity: Arity, given: number): void {
-  if (given <= arity.max && given >= arity.min) return;
-  const expected = arity.min === arity.max ? `${arity.max}` : `${arity.min} to ${arity.max}`;
-  throw new ArgumentsError(`${name}() takes ${expected} positional arguments but ${given} were given`);
+  if (given <= arity.max) return;
+  throw new ArgumentsError(`${name}() takes at most ${arity.max} positional arguments but ${given} were given`);
 }
 
 /**

@@ -2,18 +2,20 @@ import { asDict, callDict } from '../canvas/dict.ts';
 import { NotRegistered } from '../errors.ts';
 import type { Celery } from './celery.ts';
 import type { TaskContext } from './context.ts';
-import { registered } from './define-task.ts';
+import { Definition } from './define-task.ts';
 import type { RegisteredTask } from './task.ts';
 
 /** The tasks every worker has (spec: worker-semantics.md 17). Composite canvases are sent, never run, so they have none. */
 export function builtinTasks(app: Celery): RegisteredTask[] {
   return [
-    registered(app, 'celery.accumulate', { bind: true }, accumulate),
-    registered(app, 'celery.backend_cleanup', {}, async () => {
+    new Definition(app, 'celery.accumulate', { bind: true }, accumulate),
+    new Definition(app, 'celery.backend_cleanup', {}, async () => {
       await (await app.backend()).cleanup();
     }),
-    registered(app, 'celery.map', { bind: true }, (ctx: TaskContext) => inline(ctx, (item) => [item])),
-    registered(app, 'celery.starmap', { bind: true }, (ctx: TaskContext) => inline(ctx, (item) => item as unknown[])),
+    new Definition(app, 'celery.map', { bind: true }, (ctx: TaskContext) => inline(ctx, (item) => [item])),
+    new Definition(app, 'celery.starmap', { bind: true }, (ctx: TaskContext) =>
+      inline(ctx, (item) => item as unknown[]),
+    ),
   ];
 }
 

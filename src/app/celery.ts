@@ -14,6 +14,7 @@ import type { ResultTuple } from '../protocol/result.ts';
 import type { SignatureDict } from '../protocol/task-message.ts';
 import type { AsyncResult, GroupResult } from '../result/async-result.ts';
 import { resultFrom } from '../result/result-from.ts';
+import { RetryingBackend } from '../result/retrying-backend.ts';
 import type { ResultSource } from '../result/source.ts';
 import { TaskResult } from '../result/task-result.ts';
 import { systemClock, type Clock } from '../runtime/clock.ts';
@@ -23,9 +24,12 @@ import { createSerializers, type SerializerRegistry } from '../serializers/regis
 import { openTransport } from '../transports/drivers.ts';
 import type { DriverContext, Transport } from '../transports/transport.ts';
 import { builtinTasks } from './builtins.ts';
-import { resolveConfig, type Config, type ConfigInput } from './config.ts';
+import type { Config, ConfigInput } from './config.ts';
+import { Settings } from './layered-settings.ts';
+import { brokerUrls } from './broker-urls.ts';
 import { Control } from './control.ts';
-import { definition, messageDefaults, registered, RemoteTaskHandle, TaskHandle } from './define-task.ts';
+import { failover } from '../transports/failover.ts';
+import { Definition, definition, messageDefaults, RemoteTaskHandle, TaskHandle } from './define-task.ts';
 import { findFiles } from './discover.ts';
 import { publishEvent } from './event-sender.ts';
 import { Lamport } from './lamport.ts';
@@ -55,9 +59,6 @@ export type CeleryOptions = ConfigInput & {
   readonly env?: Readonly<Record<string, string | undefined>>;
 };
 
-/** What Celery connects to when nobody names a broker. The preset `safe` names the embedded one instead. */
-const CELERY_BROKER = 'amqp://guest:guest@localhost:5672//';
-
 /**
  * One application: its settings, its tasks, and its way to the broker and the results. Nothing connects before the
  * first call that needs it. Several apps in one process know nothing of each other.
@@ -69,18 +70,15 @@ const CELERY_BROKER = 'amqp://guest:guest@localhost:5672//';
  */
 export class Celery {
   readonly main: string;
-  readonly conf: Config;
   readonly clock: Clock;
   readonly random: Random;
   readonly log: Logger;
   readonly tasks: TaskRegistry = new TaskRegistry();
   readonly serializers: SerializerRegistry = createSerializers();
-  readonly queues: QueueTable;
   readonly signals: SignalHub;
   /** Follows the running task. */
   readonly lineage: Lineage = new Lineage();
   readonly lamport: Lamport = new Lamport();
-  readonly publisher: Publisher;
   readonly sender: Sender;
   /** What result handles ask. */
   readonly results: ResultSource;
@@ -101,7 +99,10 @@ export class Celery {
   readonly #options: Pick<CeleryOptions, 'broker' | 'backend'>;
   readonly #errors = new Map<string, (args: readonly unknown[]) => Error>();
   readonly #errorNames = new Map<unknown, string>();
-  readonly #callDefaults = new Map<string, WireOptions>();
+  readonly #definitions = new Map<string, Definition>();
+  readonly #settings: Settings;
+  #queues: QueueTable | undefined;
+  #publisher: Publisher | undefined;
   #control: Control | undefined;
   #readTransport: Promise<Transport> | undefined;
   #writeTransport: Promise<Transport> | undefined;
@@ -115,17 +116,16 @@ export class Celery {
       ...(broker === undefined ? {} : { brokerUrl: isTransport(broker) ? `${broker.name}://` : broker }),
       ...(typeof backend === 'string' ? { resultBackend: backend } : {}),
     };
-    this.conf = resolveConfig({ ...settings, ...urls }, env ?? process.env);
+    this.#settings = new Settings({ ...settings, ...urls }, env ?? process.env);
+    void this.conf; // a setting that cannot work is said here, not at the first call
     this.main = main ?? 'celeriac';
     this.clock = clock ?? systemClock;
     this.random = random ?? systemRandom();
     this.log = log ?? silentLogger;
     this.oid = this.random.uuid();
     this.signals = new SignalHub(this.log);
-    this.queues = new QueueTable(this.conf);
     this.errorNames = this.#errorNames;
     this.results = this.#resultSource();
-    this.publisher = new Publisher(this);
     this.sender = new Sender(this);
     this.task = this.#define as DefineTask;
     for (const task of builtinTasks(this)) this.tasks.add(task);
@@ -133,11 +133,58 @@ export class Celery {
 
   readonly #define = (name: string, ...rest: unknown[]): unknown => {
     const { options, handler } = definition(name, rest);
-    const task = registered(this, name, options, handler);
+    const task = new Definition(this, name, options, handler);
     this.tasks.add(task);
-    this.#setCallDefaults(name, messageDefaults(options, task.options.ignoreResult));
+    this.#definitions.set(name, task);
     return new TaskHandle(this, task);
   };
+
+  /** The settings in force: checked, complete, frozen. */
+  get conf(): Config {
+    return this.#settings.config;
+  }
+
+  /**
+   * Changes one setting, as `app.conf.x = …` does in Celery. Wins over `configFrom()`; undefined takes it back.
+   * @throws {UsageError} once queues or connections were made by the old settings
+   */
+  configure(settings: ConfigInput): void {
+    this.#refuseLate();
+    for (const [name, value] of Object.entries(settings)) {
+      if (value === undefined) this.#settings.unset(name);
+      else this.#settings.set(name, value);
+    }
+  }
+
+  /**
+   * Takes an object, or the default export of a module, as the configuration. What the constructor was given wins.
+   * @param source object, or path of a module
+   * @param options.namespace read only keys that begin with it: `'CELERY'` for `CELERY_BROKER_URL`
+   * @throws {UsageError} once queues or connections were made by the old settings
+   */
+  async configFrom(source: object | string, options: { readonly namespace?: string } = {}): Promise<void> {
+    const object = typeof source === 'string' ? ((await importModule(source)) as object) : source;
+    this.#refuseLate();
+    this.#settings.load(object, options);
+    await this.signals.emit('afterConfigure', { sender: this.main });
+  }
+
+  #refuseLate(): void {
+    if (!this.#queues && !this.#publisher && !this.#readTransport && !this.#writeTransport && !this.#backend) return;
+    throw new UsageError('the settings are in use already: change them before the first call, worker or connection');
+  }
+
+  /** The queues known by name, and those a worker of this app consumes. */
+  get queues(): QueueTable {
+    this.#queues ??= new QueueTable(this.conf);
+    return this.#queues;
+  }
+
+  /** Builds and publishes messages. */
+  get publisher(): Publisher {
+    this.#publisher ??= new Publisher(this);
+    return this.#publisher;
+  }
 
   /** A task that runs elsewhere, in Python for example: a name and a type. */
   remoteTask<F extends (...args: never[]) => unknown>(name: string, options: TaskOptions = {}): TaskOf<F> {
@@ -145,13 +192,9 @@ export class Celery {
     return new RemoteTaskHandle(this, name, defaults) as unknown as TaskOf<F>;
   }
 
-  #setCallDefaults(name: string, options: WireOptions): void {
-    if (Object.keys(options).length > 0) this.#callDefaults.set(name, options);
-  }
-
   /** Options that messages of a task have where the call says nothing; undefined when there are none. */
   callDefaults(task: string): WireOptions | undefined {
-    return this.#callDefaults.get(task);
+    return this.#definitions.get(task)?.messageDefaults;
   }
 
   /** Sends a task by its name alone. */
@@ -244,31 +287,33 @@ export class Celery {
 
   /** Transport for consuming (`brokerReadUrl`, else `brokerUrl`). Connects to nothing. */
   transport(): Promise<Transport> {
-    this.#readTransport ??= this.#openTransport(this.conf.brokerReadUrl ?? this.conf.brokerUrl).catch(
-      (error: unknown) => {
-        this.#readTransport = undefined;
-        throw error;
-      },
-    );
+    this.#readTransport ??= this.#openTransport('read').catch((error: unknown) => {
+      this.#readTransport = undefined;
+      throw error;
+    });
     return this.#readTransport;
   }
 
-  /** Transport for publishing (`brokerWriteUrl`, else `brokerUrl`). */
+  /** Transport for publishing (`brokerWriteUrl`, else `brokerUrl`); the same one where the address is. */
   writeTransport(): Promise<Transport> {
-    const { brokerWriteUrl, brokerReadUrl, brokerUrl } = this.conf;
-    if (brokerWriteUrl === null && brokerReadUrl === null) return this.transport();
-    this.#writeTransport ??= this.#openTransport(brokerWriteUrl ?? brokerUrl).catch((error: unknown) => {
+    const { conf } = this;
+    if (brokerUrls(conf, 'read').join(';') === brokerUrls(conf, 'write').join(';')) return this.transport();
+    this.#writeTransport ??= this.#openTransport('write').catch((error: unknown) => {
       this.#writeTransport = undefined;
       throw error;
     });
     return this.#writeTransport;
   }
 
-  async #openTransport(url: string | readonly string[] | null): Promise<Transport> {
+  async #openTransport(direction: 'read' | 'write'): Promise<Transport> {
     const { broker } = this.#options;
     if (isTransport(broker)) return broker;
-    const first = typeof url === 'string' ? url : (url?.[0] ?? CELERY_BROKER);
-    return openTransport(first, this.conf.brokerTransportOptions ?? {}, this.#driverContext());
+    const urls = brokerUrls(this.conf, direction);
+    const open = (url: string): Promise<Transport> =>
+      openTransport(url, this.conf.brokerTransportOptions ?? {}, this.#driverContext());
+    // The nodes of one sentinel group are one address.
+    if (urls.length === 1 || urls.every((url) => url.startsWith('sentinel://'))) return open(urls.join(';'));
+    return failover(await Promise.all(urls.map(open)));
   }
 
   /** The result backend. Connects to nothing before it is asked something. */
@@ -282,18 +327,19 @@ export class Celery {
   }
 
   async #openBackend(): Promise<ResultBackend> {
-    const { backend } = this.#options;
-    if (typeof backend === 'object') return backend;
     const { conf } = this;
-    const expires = conf.resultExpires;
-    return openBackend(
-      conf.resultBackend ?? 'disabled://',
-      {
-        expiresMs: expires ? expires * 1000 : null,
-        transportOptions: conf.resultBackendTransportOptions ?? {},
-      },
-      this.#driverContext(),
-    );
+    const given = this.#options.backend;
+    if (typeof given === 'object') return given;
+    const { resultExpires: expires, resultBackendTransportOptions: transportOptions } = conf;
+    const options = { expiresMs: expires ? expires * 1000 : null, transportOptions: transportOptions ?? {} };
+    const backend = await openBackend(conf.resultBackend ?? 'disabled://', options, this.#driverContext());
+    if (!conf.resultBackendAlwaysRetry) return backend;
+    return new RetryingBackend(backend, {
+      maxRetries: conf.resultBackendMaxRetries ?? Infinity,
+      baseMs: conf.resultBackendBaseSleepBetweenRetriesMs,
+      capMs: conf.resultBackendMaxSleepBetweenRetriesMs,
+      ...this.#driverContext(),
+    });
   }
 
   #driverContext(): DriverContext {
@@ -325,7 +371,7 @@ export class Celery {
   async close(): Promise<void> {
     if (this.#closed) return;
     this.#closed = true;
-    await this.publisher.close();
+    await this.#publisher?.close();
     const backend = await this.#backend?.catch(() => undefined);
     if (backend !== undefined && backend !== this.#options.backend) await backend.close();
   }

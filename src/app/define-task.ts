@@ -1,5 +1,4 @@
-import { sendLimits } from '../canvas/call.ts';
-import { Call } from '../canvas/call.ts';
+import { Call, sendLimits } from '../canvas/call.ts';
 import type { CallOptions } from '../canvas/call-options.ts';
 import { callDict, NO_KWARGS } from '../canvas/dict.ts';
 import { chunksDict, mapDict, starmapDict } from '../canvas/many.ts';
@@ -13,9 +12,11 @@ import { arityOf, checkArity } from './arguments.ts';
 import type { Celery } from './celery.ts';
 import { applyTask } from './eager.ts';
 import { NO_EMBED, taskRequest } from './request.ts';
+import { annotationsFor } from './annotations.ts';
+import type { Config } from './config.ts';
 import { checkTaskOptions, resolveTaskOptions, type AnyTaskOptions } from './resolve-options.ts';
-import type { Handler, RegisteredTask } from './task.ts';
-import type { TaskOptions } from './task-options.ts';
+import type { Arity, Handler, RegisteredTask } from './task.ts';
+import type { ResolvedTaskOptions, TaskOptions } from './task-options.ts';
 import { execute } from './trace.ts';
 
 /** Options of a definition that its messages carry. */
@@ -28,15 +29,54 @@ export function messageDefaults(options: TaskOptions, ignoreResult: boolean): Wi
   return wireOptions({ ...all, ...(ignoreResult ? { ignoreResult } : {}) });
 }
 
-/** A task's definition as the registry keeps it. */
-export function registered(app: Celery, name: string, options: AnyTaskOptions, handler: Handler): RegisteredTask {
-  if (name === '') throw new ImproperlyConfigured('a task needs a name: it is the contract on the wire');
-  if (typeof handler !== 'function') {
-    throw new ImproperlyConfigured(`task "${name}": expected a function as handler, got ${typeof handler}`);
+/**
+ * A task as the registry keeps it. What it leaves open comes from the settings, so its options are worked out when
+ * they are first asked for, and again after the settings changed.
+ */
+export class Definition implements RegisteredTask {
+  readonly name: string;
+  readonly handler: Handler;
+  readonly bind: boolean;
+  readonly arity: Arity;
+  readonly #app: Celery;
+  readonly #given: AnyTaskOptions;
+  #conf: Config | undefined;
+  #options: ResolvedTaskOptions | undefined;
+  #defaults: WireOptions | undefined;
+
+  constructor(app: Celery, name: string, options: AnyTaskOptions, handler: Handler) {
+    if (typeof name !== 'string' || name === '') {
+      throw new ImproperlyConfigured('a task needs a name: it is the contract on the wire');
+    }
+    if (typeof handler !== 'function') {
+      throw new ImproperlyConfigured(`task "${name}": expected a function as handler, got ${typeof handler}`);
+    }
+    this.#app = app;
+    this.#given = options;
+    this.name = name;
+    this.handler = handler;
+    this.bind = options.bind === true;
+    this.arity = arityOf(handler, this.bind, options.args !== undefined);
   }
-  const bind = options.bind === true;
-  const resolved = resolveTaskOptions(name, options, app.conf);
-  return { name, handler, bind, options: resolved, arity: arityOf(handler, bind, resolved.schema !== null) };
+
+  get options(): ResolvedTaskOptions {
+    const { conf } = this.#app;
+    if (this.#options === undefined || this.#conf !== conf) {
+      const annotated = annotationsFor(conf.taskAnnotations as Parameters<typeof annotationsFor>[0], this.name);
+      const options = { ...this.#given, ...annotated };
+      this.#options = resolveTaskOptions(this.name, options, conf);
+      const defaults = messageDefaults(options, this.#options.ignoreResult);
+      this.#defaults = Object.keys(defaults).length === 0 ? undefined : defaults;
+      this.#conf = conf;
+    }
+    return this.#options;
+  }
+
+  /** Options that its messages have where the call says nothing; undefined when there are none. */
+  get messageDefaults(): WireOptions | undefined {
+    void this.options;
+    return this.#defaults;
+  }
 }
 
 /** What callers hold of a task that runs elsewhere. Its types are declared in `task.ts`. */
@@ -103,9 +143,9 @@ export class RemoteTaskHandle {
 
 /** What callers hold of a task that is defined here. */
 export class TaskHandle extends RemoteTaskHandle {
-  readonly #task: RegisteredTask;
+  readonly #task: Definition;
 
-  constructor(app: Celery, task: RegisteredTask) {
+  constructor(app: Celery, task: Definition) {
     super(app, task.name);
     this.#task = task;
   }

@@ -7,6 +7,8 @@ export interface Run {
   readonly request: TaskRequest;
   /** Handles of the tasks this run published, for the result's `children`; undefined where nobody reads them. */
   readonly children: ResultTuple[];
+  /** What the body started and did not have to await: the run is not over before it. */
+  readonly pending: Promise<unknown>[];
   /** Waiting for other results is allowed in here (`allowJoinResult`). */
   readonly joinAllowed: boolean;
 }

@@ -45,9 +45,10 @@ export class RunContext implements TaskContext {
     if (this.request.calledDirectly && options.cause !== undefined) throw options.cause;
     const asked = planRetry(this.#task, this.request, options, this.app.clock.now());
     if (options.throw !== false) throw asked;
-    return this.request.calledDirectly
-      ? Promise.resolve(asked)
-      : publishRetry(this.app, this.request, asked.retry).then(() => asked);
+    if (this.request.calledDirectly) return Promise.resolve(asked);
+    const sent = publishRetry(this.app, this.request, asked.retry).then(() => asked);
+    this.app.lineage.current?.pending.push(sent);
+    return sent;
   }
 
   async update(state: string, meta: unknown = null): Promise<void> {

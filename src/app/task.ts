@@ -70,7 +70,6 @@ export interface RegisteredTask {
 }
 
 export interface Arity {
-  readonly min: number;
   /** Infinity where the handler takes any number. */
   readonly max: number;
 }

@@ -62,13 +62,14 @@ export async function trace(
   request: TaskRequest,
   options: TraceOptions,
 ): Promise<Outcome> {
-  const run: Run = { request, children: [], joinAllowed: false };
+  const run: Run = { request, children: [], pending: [], joinAllowed: false };
   if (app.signals.has('taskPrerun')) {
     await app.signals.emit('taskPrerun', { sender: task.name, taskId: request.id, task, request });
   }
   let outcome: Outcome;
   try {
     const value = await app.lineage.run(run, () => execute(app, task, request, options.signal));
+    if (run.pending.length > 0) await Promise.all(run.pending);
     outcome = { kind: 'success', value, children: task.options.trail ? run.children : NO_CHILDREN };
   } catch (error) {
     outcome = outcomeOf(app, task, request, abortReason(error, options.signal), run);

@@ -144,11 +144,11 @@ function numbered(sent: unknown): unknown {
 }
 
 const same = callDict('vec.same', []);
-const PLANS: readonly (readonly [string, SignatureDict, Record<string, unknown>?])[] = [
+const PLANS: [string, SignatureDict, Record<string, unknown>][] = [
   ['chain3', chainDict([add(1, 2), mul(3), add(4)]), { task_id: 'task-chain3' }],
-  ['chain_link', withLink(chainDict([add(1, 2), mul(2)]), 'link', same)],
+  ['chain_link', withLink(chainDict([add(1, 2), mul(2)]), 'link', same), {}],
   ['group3', groupDict([add(0, 0), add(1, 1), add(2, 2)]), { task_id: 'task-group3' }],
-  ['group_of_chains', groupDict([chainDict([add(1, 1), mul(2)]), chainDict([add(3, 3), mul(4)])])],
+  ['group_of_chains', groupDict([chainDict([add(1, 1), mul(2)]), chainDict([add(3, 3), mul(4)])]), {}],
 ];
 
 test.each(PLANS)('%s is sent as Python sends it', (name, dict, options) => {
