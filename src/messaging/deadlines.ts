@@ -12,9 +12,9 @@ export interface Due {
 }
 
 /** Watches many deadlines with one timer, which only runs while there are some. */
-export class Deadlines {
+export class Deadlines<D extends Due> {
   readonly #clock: Clock;
-  readonly #pending = new Set<Due>();
+  readonly #pending = new Set<D>();
   #timer: Timer | undefined;
 
   constructor(clock: Clock) {
@@ -25,21 +25,23 @@ export class Deadlines {
     return this.#pending.size;
   }
 
-  add(due: Due): void {
+  add(due: D): void {
     this.#pending.add(due);
     this.#timer ??= this.#clock.setTimer(CHECK_EVERY_MS, this.#check);
   }
 
   /** Harmless twice. */
-  remove(due: Due): void {
+  remove(due: D): void {
     this.#pending.delete(due);
   }
 
-  /** Drops everything without expiring it. */
-  clear(): void {
+  /** Hands over everything that is pending, and watches nothing any more. */
+  drain(): D[] {
+    const all = [...this.#pending];
     this.#pending.clear();
     this.#timer?.cancel();
     this.#timer = undefined;
+    return all;
   }
 
   readonly #check = (): void => {

@@ -48,11 +48,16 @@ export interface ProducerPublish extends PublishOptions {
 /** Messages on their way at a time; beyond it publishing fails at once instead of filling the memory. */
 const MOST_PENDING = 100_000;
 
+/** How long `close()` waits for the broker's answers. */
+const CLOSE_GRACE_MS = 1000;
+
 interface Link {
   readonly connection: Connection;
   readonly channel: Channel;
   /** By kind and name; the promise until the broker answered. */
   readonly declared: Map<string, true | Promise<void>>;
+  /** It failed; many publishes may notice, one closes it. */
+  dropped: boolean;
 }
 
 /**
@@ -61,17 +66,18 @@ interface Link {
  */
 export class Producer {
   readonly #options: ProducerOptions;
-  readonly #deadlines: Deadlines;
+  readonly #deadlines: Deadlines<Attempt>;
   /** The link while it lives. */
   #link: Link | undefined;
   /** The link being made. */
   #linking: Promise<Link> | undefined;
   readonly #closing = new AbortController();
   #closed = false;
+  #onIdle: (() => void) | undefined;
 
   constructor(options: ProducerOptions) {
     this.#options = options;
-    this.#deadlines = new Deadlines(options.clock);
+    this.#deadlines = new Deadlines<Attempt>(options.clock);
   }
 
   /**
@@ -95,11 +101,11 @@ export class Producer {
       this.#deadlines.add(attempt);
       this.#run(message, to, options, attempt).then(
         () => {
-          this.#deadlines.remove(attempt);
+          this.#finished(attempt);
           resolve();
         },
         (error: unknown) => {
-          this.#deadlines.remove(attempt);
+          this.#finished(attempt);
           reject(error as Error);
         },
       );
@@ -199,19 +205,42 @@ export class Producer {
   }
 
   #drop(link: Link): void {
+    if (link.dropped) return;
+    link.dropped = true;
     this.#forget(link);
     abandon(link);
   }
 
-  /** Messages on their way fail, and the connection is closed. Harmless twice. */
+  /**
+   * Messages that the broker has are waited for, for a short while; all others fail. Then the connection is closed.
+   * Harmless twice.
+   */
   async close(): Promise<void> {
     if (this.#closed) return;
     this.#closed = true;
-    this.#closing.abort(new UsageError('the app was closed while publishing'));
+    if (this.#link !== undefined && this.#deadlines.size > 0) await this.#idle();
+    const reason = new UsageError('the app was closed while publishing');
+    this.#closing.abort(reason);
+    for (const due of this.#deadlines.drain()) due.end(reason);
     const link = this.#link ?? (await this.#linking?.catch(() => undefined));
     this.#link = undefined;
     await link?.connection.close();
-    this.#deadlines.clear();
+  }
+
+  /** Until nothing is on its way, or the grace is over. */
+  #idle(): Promise<void> {
+    return new Promise((resolve) => {
+      const timer = this.#options.clock.setTimer(CLOSE_GRACE_MS, resolve);
+      this.#onIdle = () => {
+        timer.cancel();
+        resolve();
+      };
+    });
+  }
+
+  #finished(attempt: Attempt): void {
+    this.#deadlines.remove(attempt);
+    if (this.#onIdle !== undefined && this.#deadlines.size === 0) this.#onIdle();
   }
 }
 
@@ -230,9 +259,14 @@ class Attempt implements Due {
     this.#producer = producer;
   }
 
-  expire(): void {
+  /** The caller is told; what the attempt still does has no reader. */
+  end(error: Error): void {
     this.expired = true;
-    this.#reject(
+    this.#reject(error);
+  }
+
+  expire(): void {
+    this.end(
       new OperationalError(
         `the broker did not take the message within ${this.#timeoutMs} ms; it may still arrive if it was sent`,
         { recoverable: true, code: 'ERR_PUBLISH_TIMEOUT' },
@@ -245,7 +279,7 @@ class Attempt implements Due {
 async function openLink(transport: Transport, signal: AbortSignal): Promise<Link> {
   const connection = await transport.connect({ signal });
   try {
-    return { connection, channel: await connection.channel(), declared: new Map() };
+    return { connection, channel: await connection.channel(), declared: new Map(), dropped: false };
   } catch (error) {
     connection.close().catch(() => undefined);
     throw error;
