@@ -121,6 +121,7 @@ test('compressed bodies', async () => {
     expect(received.headers).not.toHaveProperty('compression');
     expect(decodeBody(received, serializers, accept)).toEqual(BODY);
     if (name === 'gzip') expect(decodeBody(sent, serializers, accept)).toEqual(BODY);
+    if (name === 'gzip') expect(() => decodeBody(sent, serializers, accept, 10)).toThrow(/larger than 10 bytes/);
     if (name === 'lzma') expect(() => decodeBody(sent, serializers, accept)).toThrow(/decompressMessage/);
   }
 });

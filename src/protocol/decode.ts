@@ -1,5 +1,5 @@
 import { DecodeError, InvalidTaskError } from '../errors.ts';
-import { decompress, MAX_DECOMPRESSED_BYTES } from '../serializers/compression.ts';
+import { decompress, isDeferred, MAX_DECOMPRESSED_BYTES } from '../serializers/compression.ts';
 import type { SerializerRegistry } from '../serializers/registry.ts';
 import { checkHeaders, customHeaders } from './headers.ts';
 import type { Message } from './message.ts';
@@ -42,19 +42,21 @@ export function decompressMessage(
     : { ...message, headers, body };
 }
 
-/** The decoded body of any message, decompressed first where that needs no promise. */
+/**
+ * The decoded body of any message, decompressed first where that needs no promise.
+ * @param maxBytes most bytes after decompression
+ */
 export function decodeContent(
   message: Message,
   serializers: SerializerRegistry,
   accept?: ReadonlySet<string>,
+  maxBytes?: number,
 ): unknown {
-  const plain = decompressMessage(message);
-  if (plain instanceof Promise) {
-    plain.catch(() => {});
-    throw new DecodeError(
-      `a body compressed with ${String(message.headers['compression'])} has to go through decompressMessage() first`,
-    );
+  const compression = message.headers['compression'];
+  if (typeof compression === 'string' && isDeferred(compression)) {
+    throw new DecodeError(`a body compressed with ${compression} has to go through decompressMessage() first`);
   }
+  const plain = decompressMessage(message, maxBytes) as Message;
   return serializers.decode(plain.body, plain.contentType, accept, plain.contentEncoding);
 }
 
@@ -101,12 +103,19 @@ function embedOf(embed: unknown): Embed {
 
 /**
  * The body of a protocol 2 message, also of a hybrid (protocol 2 headers, protocol 1 body).
+ * Bodies compressed with lzma or zstd have to go through `decompressMessage` before.
+ * @param maxBytes most bytes after decompression
  * @throws {ContentDisallowed} when the content type is not accepted
  * @throws {DecodeError} when the body cannot be decompressed or parsed
  * @throws {InvalidTaskError} when it is not `[args, kwargs, embed]`
  */
-export function decodeBody(message: Message, serializers: SerializerRegistry, accept: ReadonlySet<string>): TaskBody {
-  const body = decodeContent(message, serializers, accept);
+export function decodeBody(
+  message: Message,
+  serializers: SerializerRegistry,
+  accept: ReadonlySet<string>,
+  maxBytes?: number,
+): TaskBody {
+  const body = decodeContent(message, serializers, accept, maxBytes);
   if (Array.isArray(body) && body.length === 3) {
     return { ...argumentsOf(body[0], body[1]), embed: embedOf(body[2]) };
   }
@@ -133,8 +142,9 @@ export function decodeV1(
   message: Message,
   serializers: SerializerRegistry,
   accept: ReadonlySet<string>,
+  maxBytes?: number,
 ): { headers: TaskHeaders; body: TaskBody } {
-  const content = decodeContent(message, serializers, accept);
+  const content = decodeContent(message, serializers, accept, maxBytes);
   if (!isDict(content) || (content['task'] === undefined && message.headers['task'] === undefined)) {
     throw new InvalidTaskError(`expected a task message, got ${kind(content)} without a task name`);
   }

@@ -32,7 +32,8 @@ export function encodeArguments(encoding: EncodeBody, value: unknown): ReturnTyp
 }
 
 /**
- * A task message of protocol 2 (spec: messages.md 2 to 4). Header keys come in Python's order, custom ones last.
+ * A task message of protocol 2 (spec: messages.md 2 to 4). Headers go as they are given: Python writes them in the
+ * order of `TaskHeaders`, custom ones last.
  * The correlation id is the task id unless `properties` has one.
  * @throws {EncodeError} when an argument cannot be serialized
  */

@@ -3,7 +3,7 @@ import { CeleryError, DecodeError, ImproperlyConfigured } from '../errors.ts';
 import { bunzip2 } from './bzip2-decode.ts';
 import { bzip2 } from './bzip2-encode.ts';
 import { xzCompress, xzDecompress } from './xz.ts';
-import { zstdCompress, zstdDecompress } from './zstd.ts';
+import { HAS_NATIVE_ZSTD, zstdCompress, zstdDecompress } from './zstd.ts';
 
 /** Most bytes that a message may have after decompression, where the settings say nothing else. */
 export const MAX_DECOMPRESSED_BYTES = 128 * 1024 * 1024;
@@ -11,6 +11,8 @@ export const MAX_DECOMPRESSED_BYTES = 128 * 1024 * 1024;
 /** One codec; `decompress` must stop at `maxBytes`. */
 interface Codec {
   readonly mime: string;
+  /** Answers with promises, because its package is loaded on first use. */
+  readonly deferred?: boolean;
   compress(body: Uint8Array): Uint8Array | Promise<Uint8Array>;
   decompress(body: Uint8Array, maxBytes: number): Uint8Array | Promise<Uint8Array>;
 }
@@ -31,10 +33,15 @@ const brotli: Codec = {
 const bz2: Codec = { mime: 'application/x-bz2', compress: bzip2, decompress: bunzip2 };
 
 /** By an optional package: answers with a promise. */
-const lzma: Codec = { mime: 'application/x-lzma', compress: xzCompress, decompress: xzDecompress };
+const lzma: Codec = { mime: 'application/x-lzma', deferred: true, compress: xzCompress, decompress: xzDecompress };
 
 /** By an optional package where the runtime does not know it: then answers with a promise. */
-const zstd: Codec = { mime: 'application/zstd', compress: zstdCompress, decompress: zstdDecompress };
+const zstd: Codec = {
+  mime: 'application/zstd',
+  deferred: !HAS_NATIVE_ZSTD,
+  compress: zstdCompress,
+  decompress: zstdDecompress,
+};
 
 const CODECS: ReadonlyMap<string, Codec> = new Map<string, Codec>([
   ['gzip', zlib],
@@ -61,6 +68,11 @@ export function compressionMime(name: string): string {
   const found = CODECS.get(name);
   if (!found) throw unknown(name);
   return found.mime;
+}
+
+/** Whether a codec answers with promises here: lzma, and zstd before Node 22.15. */
+export function isDeferred(name: string): boolean {
+  return CODECS.get(name)?.deferred === true;
 }
 
 /**

@@ -215,6 +215,8 @@ test('what is written is read back, in both formats', () => {
 test('both parsers read ordinary JSON alike', () => {
   fc.assert(
     fc.property(fc.json(), (text) => {
+      // Integers beyond 2^53 are the one thing that JSON.parse reads otherwise.
+      fc.pre(!/\d{16}/.test(text));
       expect(loads(`[${text},NaN]`)).toEqual([JSON.parse(text), NaN]);
     }),
   );

@@ -19,6 +19,9 @@ interface NativeZstd {
 
 const native: NativeZstd = nodeZlib as object;
 
+/** Whether the runtime does it alone, and at once. */
+export const HAS_NATIVE_ZSTD: boolean = native.zstdCompressSync !== undefined;
+
 function broken(what: string): DecodeError {
   return new DecodeError(`zstd: ${what}`);
 }
