@@ -1,7 +1,7 @@
 import type { SignatureDict } from '../protocol/task-message.ts';
 import type { Duration } from '../runtime/duration.ts';
 import type { Logger } from '../runtime/logger.ts';
-import type { Instant } from '../canvas/call-options.ts';
+import type { Expiry, Instant } from '../canvas/call-options.ts';
 import type { AnySignature } from '../canvas/types.ts';
 import type { Retry } from '../errors.ts';
 import type { Celery } from './celery.ts';
@@ -21,7 +21,7 @@ export interface RetryOptions {
   /** @default where this message came from */
   readonly queue?: string;
   readonly priority?: number;
-  readonly expires?: Duration | Instant;
+  readonly expires?: Expiry;
   readonly timeLimit?: Duration;
   readonly softTimeLimit?: Duration;
 }

@@ -8,7 +8,7 @@ import { isoWriter, parseIso } from '../protocol/time.ts';
 import { encodeTaskV1 } from '../protocol/v1.ts';
 import { encodeTaskV2, type EncodeBody } from '../protocol/v2.ts';
 import { compress, compressionMime } from '../serializers/compression.ts';
-import type { Destination, PublishOptions, Transport } from '../transports/transport.ts';
+import type { Destination, PublishOptions } from '../transports/transport.ts';
 import { listOf } from '../canvas/dict.ts';
 import { AddressBook, type Address } from './address.ts';
 import type { Celery } from './celery.ts';
@@ -295,7 +295,7 @@ function publishRetry(policy: Options): PublishRetry {
     const value = policy[name] ?? policy[camel];
     if (value === undefined) return otherwise;
     if (typeof value === 'number' && value >= 0) return value * 1000;
-    throw new ImproperlyConfigured(`retry policy: expected "${name}" in seconds, got ${String(value)}`);
+    throw new ImproperlyConfigured(`retry policy: expected "${name}" in seconds, got ${JSON.stringify(value)}`);
   };
   const most = 'max_retries' in policy ? policy['max_retries'] : policy['maxRetries'];
   return {

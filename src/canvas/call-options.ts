@@ -4,6 +4,9 @@ import type { AnySignature } from './types.ts';
 /** A moment: a `Date`, a `Temporal.Instant` or `ZonedDateTime`, or ISO 8601 text (without an offset it means UTC). */
 export type Instant = Date | string | { readonly epochMilliseconds: number };
 
+/** From now on (`'1h'`, or milliseconds), or a moment. */
+export type Expiry = number | Instant;
+
 /** How publishing is tried again while the broker is out of reach (setting `taskPublishRetryPolicy`). */
 export interface RetryPolicy {
   /** Tries after the first one; null: until the deadline. @default 3 */
@@ -22,8 +25,8 @@ export interface CallOptions {
   readonly countdown?: Duration;
   /** Run no sooner than this. */
   readonly eta?: Instant;
-  /** Not worth running afterwards: a duration from now, or a moment. */
-  readonly expires?: Duration | Instant;
+  /** Not worth running afterwards: a duration from now such as `'1h'`, or a moment. */
+  readonly expires?: Expiry;
   /** Keyword arguments besides the positional ones. */
   readonly kwargs?: Readonly<Record<string, unknown>>;
   readonly queue?: string;

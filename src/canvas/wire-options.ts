@@ -3,7 +3,7 @@ import { parseIso, toIso } from '../protocol/time.ts';
 import type { SignatureDict } from '../protocol/task-message.ts';
 import { durationMs, type Duration } from '../runtime/duration.ts';
 import { nearest } from '../runtime/nearest.ts';
-import type { CallOptions, Instant, RetryPolicy } from './call-options.ts';
+import type { CallOptions, Expiry, Instant, RetryPolicy } from './call-options.ts';
 import type { AnySignature } from './types.ts';
 
 /** Call options as they travel in signatures: Celery's names, seconds, ISO 8601. */
@@ -27,17 +27,17 @@ export function instantText(instant: Instant, name: string): string {
   const ms = instant instanceof Date ? instant.getTime() : instant.epochMilliseconds;
   if (typeof ms !== 'number' || !Number.isFinite(ms)) {
     throw new ImproperlyConfigured(
-      `${name}: expected a valid Date, Temporal.Instant or ISO 8601 text, got ${String(instant)}`,
+      `${name}: expected a valid Date, Temporal.Instant or ISO 8601 text, got ${JSON.stringify(instant)}`,
     );
   }
   return toIso(ms);
 }
 
-function expiry(value: Duration | Instant): number | string {
+function expiry(value: Expiry): number | string {
   if (typeof value === 'number' || (typeof value === 'string' && DURATION_TEXT.test(value))) {
     return seconds(value as Duration);
   }
-  return instantText(value as Instant, 'expires');
+  return instantText(value, 'expires');
 }
 
 function links(value: AnySignature | readonly AnySignature[]): SignatureDict[] {
