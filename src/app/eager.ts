@@ -20,7 +20,7 @@ import type { AsyncResult } from '../result/async-result.ts';
 import { EagerResult } from '../result/eager-result.ts';
 import { GroupTaskResult } from '../result/group-result.ts';
 import type { Celery } from './celery.ts';
-import { failureRecord, runHook, successRecord } from './follow-up.ts';
+import { failureRecord, isInlineErrback, runHook, successRecord } from './follow-up.ts';
 import type { RegisteredTask } from './task.ts';
 import { trace, type Outcome } from './trace.ts';
 
@@ -160,7 +160,7 @@ async function callErrback(
   { error, traceback }: Extract<Outcome, { kind: 'failure' }>,
 ): Promise<void> {
   const local = app.tasks.get(errback.task);
-  if (local !== undefined && !local.bind && local.handler.length > 1) {
+  if (local !== undefined && isInlineErrback(local, errback)) {
     await (local.handler as (...args: unknown[]) => unknown)(request, error, traceback, ...errback.args);
   } else {
     await applyDict(app, withArgs(errback, [request.id]), {});

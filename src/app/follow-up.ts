@@ -77,16 +77,19 @@ export async function publishErrbacks(
   const sent: SignatureDict[] = [];
   for (const errback of errbacks.map(asDict)) {
     const local = app.tasks.get(errback.task);
-    if (local === undefined || !isInlineErrback(local)) sent.push(errback);
+    if (local === undefined || !isInlineErrback(local, errback)) sent.push(errback);
     else await callInline(app, local, errback, request, outcome);
   }
   if (sent.length === 0) return;
   await follow(app, request, groupDict(sent.map((errback) => withArgs(errback, [request.id]))), [], {});
 }
 
-/** Celery's rule: an unbound task of this process that takes more than one positional argument. */
-function isInlineErrback(task: RegisteredTask): boolean {
-  return !task.bind && task.handler.length > 1;
+/**
+ * An unbound task of this process that still takes two arguments or more once those bound are filled in.
+ * Differs: Celery counts the bound ones too, and so calls `errback.s(extra)` with a request where an id was meant.
+ */
+export function isInlineErrback(task: RegisteredTask, errback: SignatureDict): boolean {
+  return !task.bind && !errback.immutable && task.handler.length - errback.args.length > 1;
 }
 
 async function callInline(
@@ -97,9 +100,8 @@ async function callInline(
   outcome: Pick<Failure, 'error' | 'traceback'>,
 ): Promise<void> {
   const handler = task.handler as (...args: unknown[]) => unknown;
-  const own = errback.immutable ? [] : [request, outcome.error, outcome.traceback];
   try {
-    await handler(...own, ...errback.args);
+    await handler(request, outcome.error, outcome.traceback, ...errback.args);
   } catch (error) {
     app.log.error({ error, task: task.name, failedTaskId: request.id }, 'errback failed');
   }
@@ -133,13 +135,21 @@ export async function publishRetry(app: Celery, request: TaskRequest, retry: Ret
     origin: request.origin,
     ignore_result: request.ignoreResult,
     replaced_task_nesting: request.replacedTaskNesting,
-    headers: request.headers,
+    headers: withoutDeathRecords(request.headers),
     priority: deliveryInfo.priority,
     ...retry.options,
   };
   const { task } = request;
   const clean = 'queue' in retry.options ? { ...options, exchange: null, routing_key: null } : options;
   await app.publisher.publish({ task, args: retry.args, kwargs: retry.kwargs, options: clean });
+}
+
+/** RabbitMQ's notes about dead-lettering belong to the old message (spec: messages.md 2.1). */
+const DEATH_RECORD = /^x-(?:death$|(?:first|last)-death-)/;
+
+function withoutDeathRecords(headers: Options | null): Options | null {
+  if (headers === null || !Object.keys(headers).some((name) => DEATH_RECORD.test(name))) return headers;
+  return Object.fromEntries(Object.entries(headers).filter(([name]) => !DEATH_RECORD.test(name)));
 }
 
 /** Back to where the message came from. */

@@ -21,7 +21,7 @@ interface Bench {
   readonly source: ResultSource;
   readonly clock: ManualClock;
   readonly revoked: string[];
-  store(taskId: string, status: string, result?: unknown): Promise<void>;
+  readonly store: (taskId: string, status: string, result?: unknown) => Promise<void>;
 }
 
 function setUp({ push = true, inTask = false } = {}): Bench {
