@@ -137,6 +137,7 @@ const HEADERS_IN_BODY = ['task', 'id', 'group_index', 'retries', 'eta', 'expires
  * @throws {DecodeError} when the body cannot be decompressed or parsed (also {ContentDisallowed})
  *
  * Source: `celery.worker.strategy.proto1_to_proto2` and `hybrid_to_proto2`.
+ * Differs: the texts of the arguments are bounded as in protocol 2.
  */
 export function decodeV1(
   message: Message,
@@ -156,8 +157,8 @@ export function decodeV1(
     ...customHeaders(message.headers),
     ...fromBody,
     group: group ?? null,
-    argsrepr: argsRepr(body.args, Infinity),
-    kwargsrepr: kwargsRepr(body.kwargs, Infinity),
+    argsrepr: argsRepr(body.args),
+    kwargsrepr: kwargsRepr(body.kwargs),
     ...message.headers,
   });
   return { headers, body };

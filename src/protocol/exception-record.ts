@@ -1,4 +1,4 @@
-import { CeleryError, RemoteError, SoftTimeLimitExceeded } from '../errors.ts';
+import { CeleryError, type RemoteError } from '../errors.ts';
 import { dumps } from '../serializers/json.ts';
 import { pyRepr } from './repr.ts';
 
@@ -65,22 +65,22 @@ const BUILTINS: ReadonlySet<string> = new Set([
 ]);
 
 /** What Celery calls our own errors. */
-const LIBRARY: Readonly<Record<string, readonly [type: string, module: string]>> = {
-  OperationalError: ['OperationalError', 'kombu.exceptions'],
-  ImproperlyConfigured: ['ImproperlyConfigured', 'celery.exceptions'],
-  DecodeError: ['DecodeError', 'kombu.exceptions'],
-  ContentDisallowed: ['ContentDisallowed', 'kombu.exceptions'],
-  EncodeError: ['EncodeError', 'kombu.exceptions'],
-  InvalidTaskError: ['InvalidTaskError', 'celery.exceptions'],
-  NotRegistered: ['NotRegistered', 'celery.exceptions'],
-  ArgumentsError: ['TypeError', 'builtins'],
-  ResultTimeoutError: ['TimeoutError', 'celery.exceptions'],
-  SoftTimeLimitExceeded: ['SoftTimeLimitExceeded', 'billiard.exceptions'],
-  MaxRetriesExceededError: ['MaxRetriesExceededError', 'celery.exceptions'],
-  Ignore: ['Ignore', 'celery.exceptions'],
-  Reject: ['Reject', 'celery.exceptions'],
-  NotSupported: ['NotImplementedError', 'builtins'],
-};
+const LIBRARY: ReadonlyMap<string, readonly [type: string, module: string]> = new Map([
+  ['OperationalError', ['OperationalError', 'kombu.exceptions']],
+  ['ImproperlyConfigured', ['ImproperlyConfigured', 'celery.exceptions']],
+  ['DecodeError', ['DecodeError', 'kombu.exceptions']],
+  ['ContentDisallowed', ['ContentDisallowed', 'kombu.exceptions']],
+  ['EncodeError', ['EncodeError', 'kombu.exceptions']],
+  ['InvalidTaskError', ['InvalidTaskError', 'celery.exceptions']],
+  ['NotRegistered', ['NotRegistered', 'celery.exceptions']],
+  ['ArgumentsError', ['TypeError', 'builtins']],
+  ['ResultTimeoutError', ['TimeoutError', 'celery.exceptions']],
+  ['SoftTimeLimitExceeded', ['SoftTimeLimitExceeded', 'billiard.exceptions']],
+  ['MaxRetriesExceededError', ['MaxRetriesExceededError', 'celery.exceptions']],
+  ['Ignore', ['Ignore', 'celery.exceptions']],
+  ['Reject', ['Reject', 'celery.exceptions']],
+  ['NotSupported', ['NotImplementedError', 'builtins']],
+]);
 
 const PYTHON_NAME = /^[A-Za-z_]\w*$/;
 
@@ -98,7 +98,8 @@ function record(exc_type: string, exc_module: string | null, args: readonly unkn
 }
 
 function libraryArgs(error: CeleryError): readonly unknown[] {
-  if (error instanceof SoftTimeLimitExceeded) return [];
+  if (error.name === 'SoftTimeLimitExceeded') return [];
+  if (error.name === 'Reject') return [error.message, 'requeue' in error && error.requeue === true];
   return error.message === '' ? [] : [error.message];
 }
 
@@ -116,25 +117,41 @@ function className(error: Error): string {
   return PYTHON_NAME.test(name) ? name : 'Error';
 }
 
+/** By its shape: another copy of the library may have made it. */
+function isRemote(error: Error): error is RemoteError {
+  return CeleryError.is(error) && 'type' in error && 'module' in error && 'args' in error;
+}
+
+function recordOf(error: unknown, names: ErrorNames | undefined): ExceptionRecord {
+  if (!(error instanceof Error)) return record('Error', JS_ERRORS, [typeof error === 'string' ? error : pyRepr(error)]);
+  if (isRemote(error)) return record(error.type, error.module, error.args);
+  const own = ownName(error, names);
+  const args = error.message === '' ? [] : [error.message];
+  if (own) return record(own[0], own[1], args);
+  if (CeleryError.is(error)) {
+    const library = LIBRARY.get(error.name);
+    if (library) return record(library[0], library[1], libraryArgs(error));
+  }
+  const name = className(error);
+  return record(name, BUILTINS.has(name) ? 'builtins' : JS_ERRORS, args);
+}
+
 /**
  * What is stored for an error. JavaScript errors with a namesake in Python get its name; the library's own those that
  * Celery gives them; errors from another worker the ones they came with; all others `js.errors`.
  * Arguments that JSON cannot hold are replaced by their text. Never throws.
  */
 export function toExceptionRecord(error: unknown, names?: ErrorNames): ExceptionRecord {
-  if (!(error instanceof Error)) return record('Error', JS_ERRORS, [typeof error === 'string' ? error : pyRepr(error)]);
-  if (error instanceof RemoteError) return record(error.type, error.module, error.args);
-  const own = ownName(error, names);
-  const args = error.message === '' ? [] : [error.message];
-  if (own) return record(own[0], own[1], args);
-  const library = CeleryError.is(error) ? LIBRARY[error.name] : undefined;
-  if (library && CeleryError.is(error)) return record(library[0], library[1], libraryArgs(error));
-  const name = className(error);
-  return record(name, BUILTINS.has(name) ? 'builtins' : JS_ERRORS, args);
+  try {
+    return recordOf(error, names);
+  } catch {
+    // A getter or proxy of the application's that throws.
+    return record('Error', JS_ERRORS, ['<unrepresentable>']);
+  }
 }
 
 /** `repr()` of an error as Python would print it, for events and logs: `ValueError('x')`. */
 export function pythonRepr(error: unknown, names?: ErrorNames): string {
   const { exc_type, exc_message } = toExceptionRecord(error, names);
-  return `${exc_type}(${exc_message.map((arg) => pyRepr(arg)).join(', ')})`;
+  return `${exc_type}(${exc_message.map(pyRepr).join(', ')})`;
 }

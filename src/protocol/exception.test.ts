@@ -142,3 +142,18 @@ test('a traceback ends with the error, its cause comes before it', () => {
   expect(text).toContain('js.errors.Boom: inner\n\nThe above exception was the direct cause');
   expect(text.endsWith('\nTypeError: outer\n')).toBe(true);
 });
+
+test('an error whose message throws is still stored', () => {
+  const hostile = new Error('x');
+  Object.defineProperty(hostile, 'message', {
+    get: () => {
+      throw new Error('no');
+    },
+  });
+  expect(toExceptionRecord(hostile)).toMatchObject({ exc_type: 'Error', exc_message: ['<unrepresentable>'] });
+});
+
+test('a long message does not slow the traceback down', () => {
+  const text = formatTraceback(new Error(`   at ${'('.repeat(200_000)}`));
+  expect(text.length).toBeLessThan(70_000);
+});

@@ -115,18 +115,51 @@ export function scalarRepr(value: unknown): string {
 }
 
 const DEEPEST = 8;
+const MOST_VALUES = 10_000;
 
-/** `repr()` of any value, in full but for values nested deeper than eight levels. Never throws. */
-export function pyRepr(value: unknown, depth = 0): string {
-  if (value instanceof Uint8Array) return bytesRepr(value);
-  if (typeof value !== 'object' || value === null) return scalarRepr(value);
-  const list = Array.isArray(value);
-  const prototype: unknown = list ? null : Object.getPrototypeOf(value);
-  if (!list && prototype !== null && Object.getPrototypeOf(prototype) !== null) return scalarRepr(value);
-  if (depth >= DEEPEST) return list ? '[...]' : '{...}';
-  if (list) return `[${(value as unknown[]).map((item) => pyRepr(item, depth + 1)).join(', ')}]`;
-  const members = Object.entries(value).map(([key, item]) => `${stringRepr(key)}: ${pyRepr(item, depth + 1)}`);
-  return `{${members.join(', ')}}`;
+class Repr {
+  #left = MOST_VALUES;
+  readonly #open: object[] = [];
+
+  of(value: unknown): string {
+    if (this.#left-- <= 0) return '...';
+    if (value instanceof Uint8Array) return bytesRepr(value);
+    if (typeof value !== 'object' || value === null) return scalarRepr(value);
+    const list = Array.isArray(value);
+    const prototype: unknown = list ? null : Object.getPrototypeOf(value);
+    if (!list && prototype !== null && Object.getPrototypeOf(prototype) !== null) return scalarRepr(value);
+    if (this.#open.length >= DEEPEST || this.#open.includes(value)) return list ? '[...]' : '{...}';
+    this.#open.push(value);
+    const text = list ? `[${this.#items(value)}]` : `{${this.#members(value)}}`;
+    this.#open.pop();
+    return text;
+  }
+
+  #items(values: readonly unknown[]): string {
+    const texts: string[] = [];
+    for (let i = 0; i < values.length && this.#left > 0; i++) texts.push(this.of(values[i]));
+    if (texts.length < values.length) texts.push('...');
+    return texts.join(', ');
+  }
+
+  #members(value: object): string {
+    return Object.entries(value)
+      .slice(0, Math.max(0, this.#left))
+      .map(([key, item]) => `${stringRepr(key)}: ${this.of(item)}`)
+      .join(', ');
+  }
+}
+
+/**
+ * `repr()` of any value: in full, but for values nested deeper than eight levels or containing themselves, and
+ * what comes after ten thousand values. Never throws.
+ */
+export function pyRepr(value: unknown): string {
+  try {
+    return new Repr().of(value);
+  } catch {
+    return '<unrepresentable>';
+  }
 }
 
 function bytesRepr(value: Uint8Array): string {

@@ -72,3 +72,18 @@ test('anything has a text of bounded length', () => {
     ),
   );
 });
+
+test('what throws, contains itself many times, or is huge does not stop it', () => {
+  const hostile = {
+    get boom(): never {
+      throw new Error('no');
+    },
+  };
+  expect(safeRepr([1, hostile])).toBe('[1, {<unrepresentable>');
+  expect(pyRepr([1, hostile])).toBe('<unrepresentable>');
+  const loop: unknown[] = [];
+  for (let i = 0; i < 20; i++) loop.push(loop, [loop]);
+  expect(pyRepr(loop).length).toBeLessThan(1000);
+  expect(pyRepr(Array.from({ length: 100_000 }, () => 1)).length).toBeLessThan(40_000);
+  expect(safeRepr(['😀'.repeat(1_000_000)]).length).toBeLessThan(2100);
+});

@@ -51,12 +51,13 @@ function lengthOf(text: string): number {
 
 /** The first characters, as Python counts them. */
 function head(text: string, count: number): string {
-  return text.length === lengthOf(text) ? text.slice(0, count) : Array.from(text).slice(0, count).join('');
+  const enough = text.slice(0, count * 2);
+  return enough.length === lengthOf(enough) ? enough.slice(0, count) : Array.from(enough).slice(0, count).join('');
 }
 
-/** Cuts at `limit`, then back to the last space, so that words stay whole. */
+/** Cuts at `limit`, then back to the last space, so that words stay whole. Looks at no more than it has to. */
 function truncate(text: string, limit: number): string {
-  if (text.length < limit || lengthOf(text) < limit) return text;
+  if (text.length < limit || (text.length < limit * 2 && lengthOf(text) < limit)) return text;
   const cut = head(text, limit);
   const space = cut.lastIndexOf(' ');
   return `${space < 0 ? cut : cut.slice(0, space)}...`;
@@ -161,8 +162,13 @@ class SafeRepr {
 /** Python-like text of a value: bounded in length and depth, never throws. */
 export function safeRepr(value: unknown, options?: SafeReprOptions): string {
   const writer = new SafeRepr(options?.maxLength ?? LONGEST);
-  writer.write(value, options?.tuple ?? false);
-  return writer.text;
+  try {
+    writer.write(value, options?.tuple ?? false);
+    return writer.text;
+  } catch {
+    // A getter or proxy of the application's that throws.
+    return `${writer.text}<unrepresentable>`;
+  }
 }
 
 /** The `argsrepr` header: `(1, 2)`. */

@@ -10,12 +10,14 @@ import { pyRepr } from './repr.ts';
 const FRAME = /^\s*at (?:(?:async )?(.+?) \()?(?:file:\/\/)?(.+?):(\d+):\d+\)?$/;
 const CAUSED = '\nThe above exception was the direct cause of the following exception:\n\n';
 const MOST_CAUSES = 8;
+/** Lines of the message stand in the stack as well, and may be anything. */
+const LONGEST_FRAME = 1000;
 const LONGEST = 64 * 1024;
 
 function frames(stack: string): string[] {
   const lines: string[] = [];
   for (const line of stack.split('\n')) {
-    const match = FRAME.exec(line);
+    const match = line.length > LONGEST_FRAME ? null : FRAME.exec(line);
     if (match) lines.unshift(`  File "${match[2]}", line ${match[3]}, in ${match[1] ?? '<module>'}`);
   }
   return lines;
