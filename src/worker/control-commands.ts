@@ -1,0 +1,375 @@
+import { configDifferences, maskedConfig } from '../app/config.ts';
+import type { Exchange, Queue } from '../messaging/entity.ts';
+import { exchange, queue } from '../messaging/entity.ts';
+import { TaskRevokedError } from '../errors.ts';
+import { revokedRecord } from '../app/follow-up.ts';
+import { toIso } from '../protocol/time.ts';
+import type { BrokerInfo } from '../transports/transport.ts';
+import type { ExchangeType } from '../messaging/entity.ts';
+import { viewOf, type Request } from './request.ts';
+import { requestInfo } from './request-info.ts';
+import { parseRate } from './rate-limit.ts';
+import type { Heartbeat } from './heartbeat.ts';
+import type { Executor } from './executor.ts';
+import type { WorkerParts } from './parts.ts';
+import type { Pool } from '../pools/pool.ts';
+import { SOFTWARE } from './software.ts';
+
+type Arguments = Readonly<Record<string, unknown>>;
+
+/** What commands may touch of their worker. */
+export interface Commanded {
+  readonly parts: WorkerParts;
+  readonly executor: Executor;
+  readonly pool: Pool;
+  readonly heartbeat: Heartbeat | undefined;
+  readonly broker: BrokerInfo & { readonly transport: string };
+  readonly startedMs: number;
+  readonly prefetchCount: number;
+  readonly held: Iterable<Request>;
+  queues(): readonly Queue[];
+  addConsumer(queue: Queue): void;
+  cancelConsumer(name: string): void;
+  resize(by: number): void;
+  shutdown(reason: string): void;
+  report(): string;
+}
+
+/** What a command answers; `undefined` sends no reply. */
+type Command = (worker: Commanded, args: Arguments) => unknown;
+
+const ok = (text: string): { ok: string } => ({ ok: text });
+const no = (text: string): { error: string } => ({ error: text });
+
+function ids(value: unknown): string[] {
+  return (Array.isArray(value) ? value : [value]).filter((id): id is string => typeof id === 'string');
+}
+
+function* everyRequest(worker: Commanded): Generator<Request> {
+  yield* worker.held;
+  yield* worker.executor.waiting;
+  yield* worker.executor.running;
+}
+
+const reserved = (worker: Commanded): Request[] => [...worker.executor.waiting];
+const active = (worker: Commanded): Request[] =>
+  [...worker.executor.running].filter((one) => one.startedMs !== undefined);
+
+/** Source: celery.worker.control `_state_of_task`, `query_task`. */
+function queryTask(worker: Commanded, args: Arguments): Record<string, unknown> {
+  const wanted = new Set(ids(args['ids']));
+  const found: Record<string, unknown> = {};
+  for (const request of everyRequest(worker)) {
+    if (!wanted.has(request.id)) continue;
+    const where = request.startedMs === undefined ? 'reserved' : 'active';
+    found[request.id] = [where, requestInfo(worker.parts, request)];
+  }
+  return found;
+}
+
+function revoke(worker: Commanded, args: Arguments): unknown {
+  const { parts, executor } = worker;
+  const wanted = ids(args['task_id']);
+  const terminate = args['terminate'] === true;
+  const ended: string[] = [];
+  const known = new Map<string, Request>();
+  for (const request of everyRequest(worker)) known.set(request.id, request);
+  for (const id of wanted) {
+    parts.revoked.add(id);
+    const request = known.get(id);
+    if (terminate && request && request.state !== 'over') {
+      executor.terminate(request, signalNumber(args['signal']));
+      ended.push(id);
+    } else if (request?.state !== 'running') void storeRevoked(parts, id, request);
+  }
+  if (terminate) return ok(ended.length === 0 ? 'terminate: tasks unknown' : `terminate: ${ended.join(', ')}`);
+  return ok(`tasks {${wanted.map((id) => `'${id}'`).join(', ')}} flagged as revoked`);
+}
+
+/** Whoever waits for the task is told at once, not when the message is met. */
+async function storeRevoked(parts: WorkerParts, id: string, request: Request | undefined): Promise<void> {
+  try {
+    if (request) {
+      const view = viewOf(request.delivery, request.headers, request.body, parts.hostname);
+      if (request.storesErrors) await parts.backend.store(revokedRecord(parts.app, view, 'revoked'));
+      return;
+    }
+    const error = new TaskRevokedError('revoked');
+    await parts.backend.store({
+      taskId: id,
+      status: 'REVOKED',
+      result: { exc_type: error.type, exc_message: error.args, exc_module: error.module },
+      traceback: null,
+      children: [],
+      dateDone: toIso(parts.app.clock.now(), parts.app.conf.timezone ?? null),
+    });
+  } catch (error) {
+    parts.log.error({ error, taskId: id }, 'the revocation could not be stored');
+  }
+}
+
+const SIGNALS: Readonly<Record<string, number>> = {
+  SIGTERM: 15,
+  SIGKILL: 9,
+  SIGINT: 2,
+  SIGQUIT: 3,
+  SIGHUP: 1,
+  SIGUSR1: 10,
+};
+
+function signalNumber(signal: unknown): number {
+  if (typeof signal === 'number') return signal;
+  const name = typeof signal === 'string' ? signal.toUpperCase() : 'SIGTERM';
+  return SIGNALS[name.startsWith('SIG') ? name : `SIG${name}`] ?? 15;
+}
+
+function rateLimit({ parts, executor }: Commanded, args: Arguments): unknown {
+  const name = String(args['task_name']);
+  const limit = (args['rate_limit'] ?? null) as string | number | null;
+  try {
+    parseRate(limit);
+  } catch (error) {
+    return no(`Invalid rate limit string: ValueError('${(error as Error).message.replaceAll("'", "\\'")}')`);
+  }
+  if (!parts.app.tasks.has(name)) {
+    parts.log.error({ task: name }, 'rate limit attempt for unknown task');
+    return no('unknown task');
+  }
+  executor.rateLimits.set(name, limit);
+  return ok(
+    limit === null || limit === '' || limit === 0
+      ? 'rate limit disabled successfully'
+      : 'new rate limit set successfully',
+  );
+}
+
+function timeLimit({ parts }: Commanded, args: Arguments): unknown {
+  const task = parts.app.tasks.get(String(args['task_name']));
+  if (!task) return no('unknown task');
+  const ms = (value: unknown): number | null => (typeof value === 'number' ? value * 1000 : null);
+  Object.assign(task.options, { timeLimitMs: ms(args['hard']), softTimeLimitMs: ms(args['soft']) });
+  return ok('time limits set successfully');
+}
+
+function registered({ parts }: Commanded, args: Arguments): string[] {
+  const items = Array.isArray(args['taskinfoitems'])
+    ? args['taskinfoitems'].map(String)
+    : ['exchange', 'routing_key', 'rate_limit'];
+  return parts.app.tasks
+    .names()
+    .filter((name) => args['builtins'] === true || !name.startsWith('celery.'))
+    .map((name) => {
+      const options = parts.app.tasks.get(name)?.options as unknown as Record<string, unknown>;
+      const shown = items.flatMap((item) => {
+        const value = options[item.replace(/_([a-z])/g, (_, letter: string) => letter.toUpperCase())];
+        return value === null || value === undefined || typeof value === 'object'
+          ? []
+          : [`${item}=${pythonText(value)}`];
+      });
+      return shown.length === 0 ? name : `${name} [${shown.join(' ')}]`;
+    });
+}
+
+function pythonText(value: unknown): string {
+  return value === true ? 'True' : value === false ? 'False' : String(value);
+}
+
+function stats(worker: Commanded): unknown {
+  const { parts, pool, broker } = worker;
+  const usage = process.resourceUsage();
+  return {
+    total: Object.fromEntries(parts.counters.total),
+    pid: process.pid,
+    clock: String(parts.app.lamport.value),
+    uptime: Math.round((parts.app.clock.monotonic() - worker.startedMs) / 1000),
+    pool: pool.info(),
+    broker: {
+      hostname: broker.hostname,
+      userid: broker.userid,
+      virtual_host: broker.virtualHost,
+      port: broker.port,
+      insist: false,
+      ssl: broker.ssl,
+      transport: broker.transport,
+      connect_timeout: parts.app.conf.brokerConnectionTimeout,
+      transport_options: {},
+      login_method: null,
+      uri_prefix: null,
+      heartbeat: parts.app.conf.brokerHeartbeat,
+      failover_strategy: 'round-robin',
+      alternates: [],
+      credential_provider: null,
+    },
+    prefetch_count: worker.prefetchCount,
+    rusage: {
+      utime: usage.userCPUTime / 1e6,
+      stime: usage.systemCPUTime / 1e6,
+      maxrss: usage.maxRSS,
+      ixrss: usage.sharedMemorySize,
+      idrss: usage.unsharedDataSize,
+      isrss: usage.unsharedStackSize,
+      minflt: usage.minorPageFault,
+      majflt: usage.majorPageFault,
+      nswap: usage.swappedOut,
+      inblock: usage.fsRead,
+      oublock: usage.fsWrite,
+      msgsnd: usage.ipcSent,
+      msgrcv: usage.ipcReceived,
+      nsignals: usage.signalsCount,
+      nvcsw: usage.voluntaryContextSwitches,
+      nivcsw: usage.involuntaryContextSwitches,
+    },
+    celeriac: {
+      malformed: parts.counters.malformed,
+      unknown: parts.counters.unknown,
+      leases_lost: parts.counters.leasesLost,
+      connects: parts.counters.connects,
+    },
+  };
+}
+
+/** Settings under Celery's names; without defaults only what differs from them. */
+function conf({ parts }: Commanded, args: Arguments): unknown {
+  const config = parts.app.conf;
+  const changed = new Set<string>(configDifferences(config).map(({ name }) => name));
+  const shown = Object.entries(maskedConfig(config)).filter(
+    ([name]) => args['with_defaults'] === true || changed.has(name),
+  );
+  return Object.fromEntries(
+    shown.map(([name, value]) => [
+      name.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`),
+      typeof value === 'function' || value instanceof RegExp ? String(value) : value,
+    ]),
+  );
+}
+
+/** Spec: remote-control.md A9. */
+function queueInfo(one: Queue): unknown {
+  const of: Exchange = one.exchange ?? exchange('');
+  return {
+    name: one.name,
+    exchange: {
+      name: of.name,
+      type: of.type,
+      arguments: of.arguments ?? null,
+      durable: of.durable,
+      passive: false,
+      auto_delete: of.autoDelete,
+      delivery_mode: of.deliveryMode ?? null,
+      no_declare: false,
+    },
+    routing_key: one.routingKey,
+    queue_arguments: one.arguments ?? null,
+    binding_arguments: null,
+    consumer_arguments: null,
+    durable: one.durable,
+    exclusive: one.exclusive,
+    auto_delete: one.autoDelete,
+    no_ack: one.noAck ?? false,
+    alias: one.alias ?? null,
+    bindings: [],
+    no_declare: null,
+    expires: one.expiresMs === undefined ? null : one.expiresMs / 1000,
+    message_ttl: one.messageTtlMs === undefined ? null : one.messageTtlMs / 1000,
+    max_length: one.maxLength ?? null,
+    max_length_bytes: one.maxLengthBytes ?? null,
+    max_priority: one.maxPriority ?? null,
+  };
+}
+
+function addConsumer(worker: Commanded, args: Arguments): unknown {
+  const { app } = worker.parts;
+  const name = String(args['queue']);
+  const text = (key: string): string | undefined => (typeof args[key] === 'string' ? (args[key] as string) : undefined);
+  const asked = app.queues.has(name) && text('exchange') === undefined ? app.queues.get(name) : undefined;
+  const chosen =
+    asked ??
+    queue(name, {
+      exchange: exchange(text('exchange') ?? name, {
+        type: (text('exchange_type') as ExchangeType | undefined) ?? 'direct',
+      }),
+      routingKey: text('routing_key') ?? name,
+    });
+  worker.addConsumer(app.queues.selectAdd(chosen));
+  return ok(`add consumer ${name}`);
+}
+
+function hello({ parts }: Commanded, args: Arguments): unknown {
+  if (args['from_node'] === parts.hostname) return null;
+  const theirs = args['revoked'];
+  if (typeof theirs === 'object' && theirs !== null) for (const id of Object.keys(theirs)) parts.revoked.add(id);
+  return { revoked: parts.revoked.exchange(), clock: parts.app.lamport.tick() };
+}
+
+/** By name on the wire; aliases are Celery's old names. */
+export const COMMANDS: Readonly<Record<string, Command>> = {
+  ping: () => ok('pong'),
+  report: (worker) => ok(worker.report()),
+  conf,
+  stats,
+  clock: ({ parts }) => ({ clock: parts.app.lamport.value }),
+  active: (worker, args) => active(worker).map((one) => requestInfo(worker.parts, one, args['safe'] === true)),
+  reserved: (worker) => reserved(worker).map((one) => requestInfo(worker.parts, one)),
+  scheduled: (worker) =>
+    [...worker.held].map((one) => ({
+      eta: one.etaMs === undefined ? null : toIso(one.etaMs, worker.parts.app.conf.timezone ?? null),
+      priority: 6,
+      request: requestInfo(worker.parts, one),
+    })),
+  revoked: ({ parts }) => parts.revoked.list(),
+  registered,
+  query_task: queryTask,
+  active_queues: (worker) => worker.queues().map(queueInfo),
+  hello,
+  memsample: () => `${(process.memoryUsage.rss() / 1_000_000).toFixed(1)}MB`,
+  revoke,
+  terminate: (worker, args) => revoke(worker, { ...args, terminate: true }),
+  rate_limit: rateLimit,
+  time_limit: timeLimit,
+  add_consumer: addConsumer,
+  cancel_consumer(worker, args) {
+    const name = String(args['queue']);
+    worker.parts.app.queues.deselect([name]);
+    worker.cancelConsumer(name);
+    return ok(`no longer consuming from ${name}`);
+  },
+  pool_grow(worker, args) {
+    worker.resize(typeof args['n'] === 'number' ? args['n'] : 1);
+    return ok('pool will grow');
+  },
+  pool_shrink(worker, args) {
+    worker.resize(-(typeof args['n'] === 'number' ? args['n'] : 1));
+    return ok('pool will shrink');
+  },
+  enable_events({ parts, heartbeat }) {
+    if (parts.events.taskEvents) return ok('task events already enabled');
+    parts.events.enableTaskEvents();
+    heartbeat?.announce();
+    return ok('task events enabled');
+  },
+  disable_events({ parts }) {
+    if (!parts.events.taskEvents) return ok('task events already disabled');
+    parts.events.disableTaskEvents();
+    return ok('task events disabled');
+  },
+  heartbeat({ parts }) {
+    parts.events.send('worker-heartbeat', { freq: 5, ...SOFTWARE });
+    return null;
+  },
+  /** Elections need gossip, which this version does not take part in. */
+  election: () => null,
+  shutdown(worker) {
+    worker.shutdown('remote control');
+    return undefined;
+  },
+};
+
+/** Celery's older names. */
+export const ALIASES: Readonly<Record<string, string>> = {
+  dump_conf: 'conf',
+  dump_active: 'active',
+  dump_reserved: 'reserved',
+  dump_schedule: 'scheduled',
+  dump_revoked: 'revoked',
+  dump_tasks: 'registered',
+};

@@ -1,0 +1,99 @@
+import type { Clock } from '../runtime/clock.ts';
+import type { TimerQueue } from '../runtime/timers.ts';
+import type { Request } from './request.ts';
+
+const UNIT_SECONDS: Readonly<Record<string, number>> = { s: 1, m: 60, h: 3600 };
+
+/**
+ * `'10/m'`, `'0.5/s'`, `'100/h'` or a number per second, as tokens per second; 0: no limit.
+ * @throws {RangeError} for anything else
+ */
+export function parseRate(limit: string | number | null | undefined): number {
+  if (limit === null || limit === undefined || limit === '') return 0;
+  const match = /^\s*(\d+(?:\.\d+)?)\s*(?:\/\s*([smh]))?\s*$/.exec(String(limit));
+  if (!match) throw new RangeError(`expected a rate such as '10/s', '5/m' or '100/h', got ${JSON.stringify(limit)}`);
+  return Number(match[1]) / (UNIT_SECONDS[match[2] ?? 's'] as number);
+}
+
+/** One token at most; starts full. Source: kombu.utils.limits.TokenBucket with capacity 1. */
+class Bucket {
+  readonly perSecond: number;
+  readonly waiting: Request[] = [];
+  #tokens = 1;
+  #sinceMs: number;
+
+  constructor(perSecond: number, nowMs: number) {
+    this.perSecond = perSecond;
+    this.#sinceMs = nowMs;
+  }
+
+  /** 0: a token was taken; else milliseconds until one is there. */
+  take(nowMs: number): number {
+    this.#tokens = Math.min(1, this.#tokens + ((nowMs - this.#sinceMs) / 1000) * this.perSecond);
+    this.#sinceMs = nowMs;
+    if (this.#tokens >= 1) {
+      this.#tokens -= 1;
+      return 0;
+    }
+    return ((1 - this.#tokens) / this.perSecond) * 1000;
+  }
+}
+
+/** Rate limits of this worker, by task name. */
+export class RateLimits {
+  readonly #timers: TimerQueue;
+  readonly #clock: Clock;
+  readonly #release: (request: Request) => void;
+  readonly #buckets = new Map<string, Bucket | undefined>();
+
+  constructor(timers: TimerQueue, clock: Clock, release: (request: Request) => void) {
+    this.#timers = timers;
+    this.#clock = clock;
+    this.#release = release;
+  }
+
+  /** Whether any limit was set at run time. */
+  get any(): boolean {
+    return this.#buckets.size > 0;
+  }
+
+  /** Whether the request has to wait for a token; then it is released later, in the order of arrival. */
+  takes(request: Request): boolean {
+    const { name, options } = request.task;
+    if (!this.#buckets.has(name)) this.set(name, options.rateLimit);
+    const bucket = this.#buckets.get(name);
+    if (!bucket) return false;
+    if (bucket.waiting.length === 0 && bucket.take(this.#clock.now()) === 0) return false;
+    bucket.waiting.push(request);
+    if (bucket.waiting.length === 1) this.#wait(bucket);
+    return true;
+  }
+
+  /**
+   * A new limit for one task; those waiting already go on under the old one.
+   * @throws {RangeError} when it is no rate
+   */
+  set(task: string, limit: string | number | null): void {
+    const perSecond = parseRate(limit);
+    this.#buckets.set(task, perSecond > 0 ? new Bucket(perSecond, this.#clock.now()) : undefined);
+  }
+
+  /** Takes out everything that waits. */
+  clear(): Request[] {
+    return [...this.#buckets.values()].flatMap((bucket) => bucket?.waiting.splice(0) ?? []);
+  }
+
+  #wait(bucket: Bucket): void {
+    const now = this.#clock.now();
+    const waitMs = bucket.take(now);
+    if (waitMs > 0) {
+      this.#timers.at(now + waitMs, () => {
+        if (bucket.waiting.length > 0) this.#wait(bucket);
+      });
+      return;
+    }
+    const request = bucket.waiting.shift();
+    if (request) this.#release(request);
+    if (bucket.waiting.length > 0) this.#wait(bucket);
+  }
+}

@@ -1,0 +1,233 @@
+import {
+  chainFailureRecords,
+  failureRecord,
+  publishCallbacks,
+  publishErrbacks,
+  publishRetry,
+  retryRecord,
+  revokedRecord,
+  runHook,
+  successRecord,
+} from '../app/follow-up.ts';
+import type { TaskRequest } from '../app/request.ts';
+import { failure, type Failure, type Outcome, type RetryOutcome, type Success } from '../app/trace.ts';
+import { EncodeError, TimeLimitExceeded } from '../errors.ts';
+import { pythonRepr } from '../protocol/exception.ts';
+import { safeRepr } from '../protocol/safe-repr.ts';
+import { viewOf } from './request.ts';
+import type { WorkerParts } from './parts.ts';
+import type { Request } from './request.ts';
+
+/*
+ * Makes an outcome true. The order inside each case is the guarantee: the acknowledgement comes last, so a crash
+ * between two steps repeats work and loses none.
+ *
+ * Never rejects: what fails here is reported, and a message that was not acknowledged goes back to its queue.
+ */
+export async function settle(parts: WorkerParts, request: Request, outcome: Outcome): Promise<void> {
+  try {
+    if (!(await holds(parts, request))) return;
+    switch (outcome.kind) {
+      case 'success':
+        return await succeeded(parts, request, outcome);
+      case 'failure':
+        return await failed(parts, request, outcome);
+      case 'retry':
+        return await retried(parts, request, outcome);
+      case 'reject':
+        return await rejected(parts, request, outcome.requeue, outcome.reason);
+      case 'ignore':
+        parts.log.info({ taskId: request.id, task: request.displayName }, 'task ignored');
+        return acknowledge(parts, request);
+    }
+  } catch (error) {
+    await internalError(parts, request, error);
+  }
+}
+
+/** A message that somebody else may be running by now is neither stored nor acknowledged. */
+async function holds(parts: WorkerParts, request: Request): Promise<boolean> {
+  if (request.acknowledged) return true;
+  const held = request.delivery.held();
+  if (held === true || (await held)) return true;
+  parts.counters.leasesLost++;
+  parts.log.error(
+    { taskId: request.id, task: request.displayName, code: 'lease-lost' },
+    'lease lost while the task ran: its result is dropped, the message belongs to another worker now',
+  );
+  return false;
+}
+
+async function succeeded(parts: WorkerParts, request: Request, outcome: Success): Promise<void> {
+  const { app, events, log } = parts;
+  const { task } = request;
+  const view = request.view as TaskRequest;
+  const sent =
+    view.callbacks !== null || view.chain !== null ? await publishCallbacks(app, view, outcome.value) : undefined;
+  if (!request.ignoresResult) {
+    const children = sent === undefined ? outcome.children : [...outcome.children, ...sent];
+    try {
+      await parts.backend.store(successRecord(app, view, outcome.value, children));
+    } catch (error) {
+      if (!(error instanceof EncodeError)) throw error;
+      return failed(parts, request, failure(app, task, error, children));
+    }
+  }
+  const { hooks } = task.options;
+  if (hooks.onSuccess) await runHook(app, task, 'onSuccess', outcome.value, view);
+  if (app.signals.has('taskSuccess')) {
+    await app.signals.emit('taskSuccess', { ...eventOf(request, view), result: outcome.value });
+  }
+  if (hooks.afterReturn) await runHook(app, task, 'afterReturn', 'SUCCESS', outcome.value, view);
+  const tell = events.taskEvents && task.options.sendEvents;
+  const logged = log.isLevelEnabled?.('info') ?? true;
+  if (tell || logged) {
+    const runtime = seconds(parts, request);
+    const result = safeRepr(outcome.value, { maxLength: task.options.resultReprMax });
+    if (tell) events.send('task-succeeded', { uuid: request.id, result, runtime });
+    if (logged) log.info({ taskId: request.id, task: request.displayName, runtime, result }, 'task succeeded');
+  }
+  acknowledge(parts, request);
+}
+
+async function failed(parts: WorkerParts, request: Request, outcome: Failure): Promise<void> {
+  const { app, events, log } = parts;
+  const { task } = request;
+  const view = request.view as TaskRequest;
+  const { record, traceback, error } = outcome;
+  if (request.storesErrors) {
+    await parts.backend.store(failureRecord(app, view, record, traceback, outcome.children));
+  }
+  for (const step of chainFailureRecords(app, view, record, traceback)) await parts.backend.store(step);
+  await publishErrbacks(app, view, outcome);
+  await runHook(app, task, 'onFailure', error, view, traceback);
+  if (app.signals.has('taskFailure')) {
+    await app.signals.emit('taskFailure', { ...eventOf(request, view), error, record, traceback });
+  }
+  await runHook(app, task, 'afterReturn', 'FAILURE', error, view);
+  if (events.taskEvents && task.options.sendEvents) {
+    events.send('task-failed', { uuid: request.id, exception: pythonRepr(error), traceback });
+  }
+  const fields = { taskId: request.id, task: request.displayName, exception: pythonRepr(error) };
+  if (outcome.expected) log.info(fields, 'task raised expected');
+  else log.error({ ...fields, traceback }, 'task raised unexpected');
+  if (request.acknowledged) return;
+  const timedOut = error instanceof TimeLimitExceeded;
+  const { acksOnFailure, acksOnTimeout } = task.options;
+  if (timedOut ? acksOnTimeout : acksOnFailure) acknowledge(parts, request);
+  else reject(parts, request, timedOut);
+}
+
+async function retried(parts: WorkerParts, request: Request, outcome: RetryOutcome): Promise<void> {
+  const { app, events, log } = parts;
+  const { task } = request;
+  const view = request.view as TaskRequest;
+  await publishRetry(app, view, outcome.retry);
+  if (request.storesErrors) await parts.backend.store(retryRecord(app, view, outcome));
+  await runHook(app, task, 'onRetry', outcome.error, view, outcome.traceback);
+  if (app.signals.has('taskRetry')) {
+    const { error: reason, traceback } = outcome;
+    await app.signals.emit('taskRetry', { ...eventOf(request, view), reason, traceback });
+  }
+  if (events.taskEvents && task.options.sendEvents) {
+    const exception = outcome.record === null ? 'None' : pythonRepr(outcome.error);
+    events.send('task-retried', { uuid: request.id, exception, traceback: outcome.traceback });
+  }
+  log.info({ taskId: request.id, task: request.displayName, retry: outcome.retry.message }, 'task retry');
+  acknowledge(parts, request);
+}
+
+async function rejected(parts: WorkerParts, request: Request, requeue: boolean, reason: string): Promise<void> {
+  const { app, events } = parts;
+  parts.log.info({ taskId: request.id, task: request.displayName, requeue, reason }, 'task rejected');
+  if (!requeue && request.storesErrors) {
+    const record = { exc_type: 'Reject', exc_message: [reason], exc_module: 'celery.exceptions' };
+    await parts.backend.store(failureRecord(app, request.view as TaskRequest, record, null));
+  }
+  if (events.taskEvents && request.task.options.sendEvents) {
+    events.send('task-rejected', { uuid: request.id, requeue });
+  }
+  reject(parts, request, requeue);
+}
+
+/** A task that will not run, or was ended: REVOKED. Source: `Request._announce_revoked`. */
+export async function settleRevoked(
+  parts: WorkerParts,
+  request: Request,
+  reason: 'revoked' | 'expired' | 'terminated',
+): Promise<void> {
+  const { app, events } = parts;
+  const view = request.view ?? viewWithoutBody(parts, request);
+  const revoked = {
+    terminated: reason === 'terminated',
+    signum: request.termination?.signum ?? null,
+    expired: reason === 'expired',
+  };
+  try {
+    if (events.taskEvents && request.task.options.sendEvents) {
+      events.send('task-revoked', { uuid: request.id, ...revoked });
+    }
+    if (request.storesErrors) await parts.backend.store(revokedRecord(app, view, reason));
+    if (app.signals.has('taskRevoked')) {
+      await app.signals.emit('taskRevoked', { sender: request.task.name, request: view, ...revoked });
+    }
+    parts.log.info({ taskId: request.id, task: request.displayName, reason }, 'discarding revoked task');
+    acknowledge(parts, request);
+  } catch (error) {
+    await internalError(parts, request, error);
+  }
+}
+
+function viewWithoutBody(parts: WorkerParts, request: Request): TaskRequest {
+  return viewOf(request.delivery, request.headers, request.body, parts.hostname);
+}
+
+/** Something outside the task's body failed; the message goes back, so that another try is made. */
+async function internalError(parts: WorkerParts, request: Request, error: unknown): Promise<void> {
+  const { app, log } = parts;
+  log.error(
+    { error, taskId: request.id, task: request.displayName },
+    'what follows the task failed: it will be repeated',
+  );
+  if (app.signals.has('taskInternalError') && request.view) {
+    const { id: taskId, view } = request;
+    await app.signals.emit('taskInternalError', { sender: request.task.name, taskId, request: view, error });
+  }
+  reject(parts, request, true);
+}
+
+/** Not awaited: acknowledgements of one tick travel together, and the slot is free meanwhile. */
+export function acknowledge(parts: WorkerParts, request: Request): void {
+  if (request.acknowledged) return;
+  request.acknowledged = true;
+  request.delivery.ack().catch((error: unknown) => unsettled(parts, request, error));
+}
+
+function reject(parts: WorkerParts, request: Request, requeue: boolean): void {
+  if (request.acknowledged) return;
+  request.acknowledged = true;
+  request.delivery.reject({ requeue }).catch((error: unknown) => unsettled(parts, request, error));
+}
+
+function unsettled(parts: WorkerParts, request: Request, error: unknown): void {
+  parts.log.warn(
+    { error, taskId: request.id, task: request.displayName },
+    'the broker was gone before the message was settled: it will be delivered again',
+  );
+}
+
+function eventOf(
+  request: Request,
+  view: TaskRequest,
+): {
+  sender: string;
+  taskId: string;
+  task: Request['task'];
+  request: TaskRequest;
+} {
+  return { sender: request.task.name, taskId: request.id, task: request.task, request: view };
+}
+
+function seconds(parts: WorkerParts, request: Request): number {
+  return (parts.app.clock.now() - (request.startedMs ?? parts.app.clock.now())) / 1000;
+}
