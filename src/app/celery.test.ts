@@ -1,6 +1,7 @@
 import { afterEach, expect, test } from 'vitest';
 import { chain, group } from '../canvas/builders.ts';
 import { ArgumentsError, ImproperlyConfigured, RemoteError, UsageError } from '../errors.ts';
+import { exchange, queue } from '../messaging/entity.ts';
 import { decodeBody, decodeHeaders } from '../protocol/decode.ts';
 import type { Channel, Connection, Delivery } from '../transports/transport.ts';
 import { Celery, type CeleryOptions } from './celery.ts';
@@ -459,4 +460,107 @@ test('after close nothing is published or read, and closing again is harmless', 
   await app.close();
   await expect(app.send('a')).rejects.toThrow(UsageError);
   await expect(app.result('x').get()).rejects.toThrow(UsageError);
+});
+
+test.each([
+  ['2026-01-02T03:04:05+02:00', '2026-01-02T03:04:05+02:00'],
+  [new Date(Date.UTC(2026, 0, 2, 3, 4, 5, 600)), '2026-01-02T03:04:05.600000+00:00'],
+  [{ epochMilliseconds: Date.UTC(2026, 0, 2) }, '2026-01-02T00:00:00+00:00'],
+])('eta %s', async (eta, written) => {
+  const app = newApp();
+  await app.send('a', [], { eta });
+  expect(decodeHeaders((await new Hands(app).get()).message).eta).toBe(written);
+});
+
+test('times are written in the zone of the settings', async () => {
+  const app = newApp({ timezone: 'Asia/Kolkata' });
+  await app.send('a', [], { countdown: '1h' });
+  expect(decodeHeaders((await new Hands(app).get()).message).eta).toMatch(/\+05:30$/);
+});
+
+test('what is no moment and no duration is refused where it was given', async () => {
+  const app = newApp();
+  await expect(app.send('a', [], { eta: 'tomorrow' })).rejects.toThrow('call option "eta"');
+  await expect(app.send('a', [], { eta: new Date(NaN) })).rejects.toThrow('eta: expected a valid Date');
+  await expect(app.send('a', [], { countdown: '5 parsecs' as never })).rejects.toThrow('call option "countdown"');
+});
+
+test('task-sent events reach whoever watches', async () => {
+  const app = newApp({ taskSendSentEvent: true });
+  const connection = await (await app.transport()).connect();
+  const channel = await connection.channel();
+  const exchangeOfEvents = { ...exchange('celeryev', { type: 'topic' }), deliveryMode: 1 as const };
+  await channel.declare(queue('watcher', { exchange: exchangeOfEvents, routingKey: 'task.#' }));
+  await app.send('a', [1]);
+  const event = await channel.get('watcher');
+  expect(event?.message.headers['hostname']).toBe(app.origin);
+  expect(JSON.parse(Buffer.from(event?.message.body ?? []).toString())).toMatchObject({
+    type: 'task-sent',
+    name: 'a',
+    args: '(1,)',
+    queue: 'celery',
+    exchange: '',
+    routing_key: 'celery',
+    clock: 1,
+  });
+  await connection.close();
+});
+
+test('a compressed body says how', async () => {
+  const app = newApp();
+  const echo = app.task('echo', (text: string) => text.length);
+  const result = await echo.applyAsync(['x'.repeat(5000)], { compression: 'gzip' });
+  const hands = new Hands(app);
+  expect(await hands.run()).toMatchObject({ value: 5000 });
+  expect(await result.get()).toBe(5000);
+});
+
+test('settings may come from an object and be changed until they are in use', async () => {
+  const app = newApp();
+  const task = app.task('annotated', { maxRetries: 1 }, () => 1);
+  await app.configFrom({ CELERY_TASK_DEFAULT_QUEUE: 'mine', OTHER: 1 }, { namespace: 'CELERY' });
+  app.configure({ taskAnnotations: { annotated: { maxRetries: 9 } } });
+  expect(app.tasks.get('annotated')?.options.maxRetries).toBe(9);
+  await task.delay();
+  expect((await new Hands(app).get('mine')).message.headers['task']).toBe('annotated');
+  expect(() => app.configure({ taskDefaultQueue: 'late' })).toThrow(UsageError);
+});
+
+test('two apps in one process know nothing of each other', async () => {
+  const [one, two] = [newApp(), newApp()];
+  one.task('only.here', () => 1);
+  expect(two.tasks.has('only.here')).toBe(false);
+  await one.send('a');
+  await expect(new Hands(two).get()).rejects.toThrow('is empty');
+});
+
+test('a signature survives serialization, and a frozen one knows its result', async () => {
+  const app = newApp();
+  const hands = new Hands(app);
+  const add = app.task('math.add', (x: number, y: number) => x + y);
+  const frozen = chain(add.s(1, 2), add.s(3)).set({ queue: 'celery' }).freeze();
+  const sent = await app.signature(JSON.parse(JSON.stringify(frozen)) as ReturnType<typeof frozen.toJSON>).delay();
+  expect(sent.id).toBe(frozen.id);
+  await hands.run();
+  await hands.run();
+  expect(await frozen.result().get()).toBe(6);
+  expect(() => add.s(1).result()).toThrow(UsageError);
+});
+
+test('a signature of one app does not join those of another', () => {
+  const [one, two] = [newApp(), newApp()];
+  const add = (app: Celery) => app.task('math.add', (x: number, y: number) => x + y);
+  expect(() => chain(add(one).s(1, 2), add(two).s(3))).toThrow('of one app');
+});
+
+test('the body of a retry without throw runs on', async () => {
+  const app = newApp();
+  const hands = new Hands(app);
+  app.task('again', { bind: true }, (ctx) => {
+    if (ctx.retries === 0) void ctx.retry({ throw: false, countdown: 0 });
+    return ctx.retries;
+  });
+  await app.send('again');
+  expect(await hands.run()).toMatchObject({ kind: 'success', value: 0 });
+  expect(await hands.run()).toMatchObject({ kind: 'success', value: 1 });
 });
