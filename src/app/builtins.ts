@@ -1,6 +1,7 @@
 import { asDict, callDict } from '../canvas/dict.ts';
 import { NotRegistered } from '../errors.ts';
 import type { Celery } from './celery.ts';
+import { chordUnlock } from './chord-unlock.ts';
 import type { TaskContext } from './context.ts';
 import { Definition } from './define-task.ts';
 import type { RegisteredTask } from './task.ts';
@@ -12,6 +13,7 @@ export function builtinTasks(app: Celery): RegisteredTask[] {
     new Definition(app, 'celery.backend_cleanup', {}, async () => {
       await (await app.backend()).cleanup();
     }),
+    new Definition(app, 'celery.chord_unlock', { bind: true, ignoreResult: true, maxRetries: null }, chordUnlock),
     new Definition(app, 'celery.map', { bind: true }, (ctx: TaskContext) => inline(ctx, (item) => [item])),
     new Definition(app, 'celery.starmap', { bind: true }, (ctx: TaskContext) =>
       inline(ctx, (item) => item as unknown[]),

@@ -1,5 +1,5 @@
 import { afterEach, expect, test } from 'vitest';
-import { chain, group } from '../canvas/builders.ts';
+import { chain, chord, group } from '../canvas/builders.ts';
 import { ArgumentsError, ImproperlyConfigured, RemoteError, UsageError } from '../errors.ts';
 import { exchange, queue } from '../messaging/entity.ts';
 import { decodeBody, decodeHeaders } from '../protocol/decode.ts';
@@ -563,4 +563,38 @@ test('the body of a retry without throw runs on', async () => {
   await app.send('again');
   expect(await hands.run()).toMatchObject({ kind: 'success', value: 0 });
   expect(await hands.run()).toMatchObject({ kind: 'success', value: 1 });
+});
+
+test('a chord sends its body once, with the results in the order of the header', async () => {
+  const app = newApp({ resultChordRetryInterval: 0.001 });
+  const hands = new Hands(app);
+  const add = app.task('math.add', (x: number, y: number) => x + y);
+  const total = app.task('math.total', (values: number[]) => values.join());
+  const result = await chain(add.s(0, 1), group([add.s(10), add.s(20)]), total.s()).delay();
+  await hands.run();
+  expect(await hands.run()).toMatchObject({ kind: 'retry' });
+  for (let n = 0; n < 3; n++) await hands.run();
+  await hands.run();
+  expect(await result.get({ timeout: '5s' })).toBe('11,21');
+});
+
+test('a failed header fails the body and calls its errbacks', async () => {
+  const app = newApp();
+  const hands = new Hands(app);
+  const got: string[] = [];
+  const half = app.task('half', (n: number): number => {
+    if (n % 2) throw new RangeError('odd');
+    return n / 2;
+  });
+  const total = app.task('total', (values: number[]) => values.length);
+  const onError = app.task('onError', (id: string) => void got.push(id));
+  const result = await chord([half.s(1), half.s(2)], total.s().linkError(onError.s())).delay();
+  const unlock = await hands.get();
+  await hands.run();
+  await hands.run();
+  await unlock.reject({ requeue: true });
+  await hands.run();
+  await hands.run();
+  await expect(result.get({ timeout: '5s' })).rejects.toThrow(/^Dependency .* raised RangeError\('odd'\)$/);
+  expect(got).toEqual([result.id]);
 });

@@ -155,7 +155,25 @@ test.each(PLANS)('%s is sent as Python sends it', (name, dict, options) => {
   expect(numbered(planned(dict, options))).toEqual(numbered(sentBy(name)));
 });
 
-test('chords are refused before anything is sent', () => {
-  expect(() => plan(chordDict([add(1, 1)], xsum), {}, counted())).toThrow(/chords cannot be sent yet/);
-  expect(() => plan(chainDict([add(1, 1), groupDict([add(1), add(2)]), xsum]), {}, counted())).toThrow(/chord/);
+test('a chord is its header, and before it the task that waits for it', () => {
+  const { calls, result } = plan(chordDict([add(1, 1), chainDict([add(2, 2), mul(3)])], xsum), {}, counted());
+  const [unlock, ...header] = calls;
+  expect(header.map(({ task, options }) => [task, options['chord']])).toEqual([
+    ['vec.add', undefined],
+    ['vec.add', undefined],
+  ]);
+  expect(unlock).toMatchObject({
+    task: 'celery.chord_unlock',
+    args: [header[0]?.options['group_id'], { task: 'vec.xsum', options: { task_id: result[0][0] } }],
+    kwargs: {
+      interval: null,
+      max_retries: null,
+      result: [[[header[0]?.options['task_id'], null], null], expect.anything()],
+    },
+    options: { countdown: 1, ignore_result: true },
+  });
+});
+
+test('the body of an empty header is sent at once, with an empty list', () => {
+  expect(plan(chordDict([], xsum), {}, counted()).calls).toMatchObject([{ task: 'vec.xsum', args: [[]] }]);
 });
