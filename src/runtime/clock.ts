@@ -49,18 +49,30 @@ export const systemClock: Clock = {
   setTimer: (delayMs, run, options) => new SystemTimer(delayMs, run, options?.keepAlive ?? true),
 };
 
-/** Resolves after `delayMs`; rejects with the signal's reason when it aborts first. */
-export function sleep(clock: Clock, delayMs: number, signal?: AbortSignal): Promise<void> {
+/**
+ * Resolves after `delayMs`; rejects with the signal's reason when it aborts first.
+ * @param options.keepAlive `false` lets the process exit meanwhile; default `true`
+ */
+export function sleep(
+  clock: Clock,
+  delayMs: number,
+  signal?: AbortSignal,
+  options?: { readonly keepAlive?: boolean },
+): Promise<void> {
   return new Promise((resolve, reject) => {
     if (signal?.aborted) return reject(signal.reason as Error);
     const onAbort = (): void => {
       timer.cancel();
       reject(signal?.reason as Error);
     };
-    const timer = clock.setTimer(delayMs, () => {
-      signal?.removeEventListener('abort', onAbort);
-      resolve();
-    });
+    const timer = clock.setTimer(
+      delayMs,
+      () => {
+        signal?.removeEventListener('abort', onAbort);
+        resolve();
+      },
+      { keepAlive: options?.keepAlive ?? true },
+    );
     signal?.addEventListener('abort', onAbort, { once: true });
   });
 }

@@ -1,0 +1,197 @@
+import { OperationalError } from '../../errors.ts';
+import type { Entity, Queue } from '../../messaging/entity.ts';
+import type { Message } from '../../protocol/message.ts';
+import type { Channel, ConsumeOptions, Consumer, Delivery, Destination, PublishOptions } from '../transport.ts';
+import type { Claimer, SqliteBroker } from './broker.ts';
+import type { Claimed } from './tables.ts';
+
+const SETTLED: Promise<void> = Promise.resolve();
+
+class SqliteDelivery implements Delivery {
+  readonly message: Message;
+  readonly queue: string;
+  readonly exchange: string;
+  readonly routingKey: string;
+  readonly deliveryTag: number;
+  readonly redelivered: boolean;
+  readonly deliveryCount: number;
+  readonly #owner: SqliteConsumer | SqliteChannel;
+  readonly #broker: SqliteBroker;
+  #settled: boolean;
+
+  constructor(
+    claimed: Claimed,
+    queue: string,
+    broker: SqliteBroker,
+    owner: SqliteConsumer | SqliteChannel,
+    noAck: boolean,
+  ) {
+    this.message = claimed.message;
+    this.queue = queue;
+    this.exchange = claimed.exchange;
+    this.routingKey = claimed.routingKey;
+    this.deliveryTag = claimed.id;
+    this.redelivered = claimed.redelivered;
+    this.deliveryCount = claimed.deliveries;
+    this.#broker = broker;
+    this.#owner = owner;
+    this.#settled = noAck;
+  }
+
+  ack(): Promise<void> {
+    return this.settle('remove');
+  }
+
+  reject({ requeue }: { readonly requeue: boolean }): Promise<void> {
+    return this.settle(requeue ? 'giveBack' : 'remove');
+  }
+
+  held(): true | Promise<boolean> {
+    return this.#settled ? Promise.resolve(false) : this.#broker.held(this.deliveryTag);
+  }
+
+  settle(how: 'remove' | 'giveBack' | 'restore'): Promise<void> {
+    if (this.#settled) return SETTLED;
+    this.#settled = true;
+    this.#owner.released(this);
+    return this.#broker.settle(this.deliveryTag, how);
+  }
+}
+
+class SqliteConsumer implements Consumer, Claimer {
+  readonly queue: string;
+  readonly noAck: boolean;
+  readonly #broker: SqliteBroker;
+  readonly #deliver: (delivery: Delivery) => void;
+  readonly #unsettled = new Set<SqliteDelivery>();
+  readonly #deletes: boolean;
+  #prefetch: number;
+  #active = true;
+
+  constructor(queue: Queue, broker: SqliteBroker, deliver: (delivery: Delivery) => void, options: ConsumeOptions) {
+    this.queue = queue.name;
+    this.noAck = options.noAck ?? false;
+    this.#deletes = queue.autoDelete;
+    this.#broker = broker;
+    this.#deliver = deliver;
+    this.#prefetch = options.prefetch;
+  }
+
+  get free(): number {
+    if (!this.#active) return 0;
+    return this.#prefetch === 0 || this.noAck ? Infinity : this.#prefetch - this.#unsettled.size;
+  }
+
+  get lastProofMs(): number {
+    return this.#broker.lastReadMs;
+  }
+
+  accept(claimed: readonly Claimed[]): void {
+    for (const one of claimed) {
+      const delivery = new SqliteDelivery(one, this.queue, this.#broker, this, this.noAck);
+      if (!this.noAck) this.#unsettled.add(delivery);
+      if (this.#active) this.#deliver(delivery);
+      else if (!this.noAck) delivery.settle('restore').catch(() => {});
+    }
+  }
+
+  released(delivery: SqliteDelivery): void {
+    this.#unsettled.delete(delivery);
+    this.#broker.wake();
+  }
+
+  async setPrefetch(count: number): Promise<void> {
+    this.#prefetch = count;
+    this.#broker.wake();
+  }
+
+  async cancel(): Promise<void> {
+    if (!this.#active) return;
+    this.#active = false;
+    this.#broker.removeClaimer(this);
+    if (this.#deletes && this.#broker.isOpen) await this.#broker.deleteQueue(this.queue);
+  }
+
+  async restore(): Promise<void> {
+    await Promise.all([...this.#unsettled].map((delivery) => delivery.settle('restore')));
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.cancel();
+  }
+}
+
+export class SqliteChannel implements Channel {
+  readonly #broker: SqliteBroker;
+  readonly #consumers = new Set<SqliteConsumer>();
+  readonly #got = new Set<SqliteDelivery>();
+  #closed = false;
+
+  constructor(broker: SqliteBroker) {
+    this.#broker = broker;
+  }
+
+  async declare(entity: Entity): Promise<void> {
+    this.#check();
+    await this.#broker.declare(entity);
+  }
+
+  async publish(message: Message, to: Destination, options: PublishOptions = {}): Promise<void> {
+    this.#check();
+    options.signal?.throwIfAborted();
+    await this.#broker.publish(message, to, options);
+  }
+
+  async consume(queue: Queue, deliver: (delivery: Delivery) => void, options: ConsumeOptions): Promise<Consumer> {
+    await this.declare(queue);
+    const consumer = new SqliteConsumer(queue, this.#broker, deliver, options);
+    this.#consumers.add(consumer);
+    await this.#broker.addClaimer(consumer);
+    return consumer;
+  }
+
+  async get(queue: string): Promise<Delivery | undefined> {
+    this.#check();
+    const claimed = await this.#broker.take(queue);
+    if (!claimed) return undefined;
+    const delivery = new SqliteDelivery(claimed, queue, this.#broker, this, false);
+    this.#got.add(delivery);
+    return delivery;
+  }
+
+  released(delivery: SqliteDelivery): void {
+    this.#got.delete(delivery);
+  }
+
+  async size(queue: string): Promise<number> {
+    this.#check();
+    return this.#broker.size(queue);
+  }
+
+  async purge(queue: string): Promise<number> {
+    this.#check();
+    return this.#broker.purge(queue);
+  }
+
+  async deleteQueue(queue: string): Promise<void> {
+    this.#check();
+    await this.#broker.deleteQueue(queue);
+  }
+
+  async close(): Promise<void> {
+    if (this.#closed) return;
+    this.#closed = true;
+    if (!this.#broker.isOpen) return;
+    for (const consumer of this.#consumers) await consumer.cancel();
+    for (const consumer of this.#consumers) await consumer.restore();
+    await Promise.all([...this.#got].map((delivery) => delivery.settle('restore')));
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close();
+  }
+
+  #check(): void {
+    if (this.#closed) throw new OperationalError('the channel is closed', { recoverable: true });
+  }
+}
