@@ -598,3 +598,11 @@ test('a failed header fails the body and calls its errbacks', async () => {
   await expect(result.get({ timeout: '5s' })).rejects.toThrow(/^Dependency .* raised RangeError\('odd'\)$/);
   expect(got).toEqual([result.id]);
 });
+
+test('a chord without a result backend is refused before anything is sent', async () => {
+  const app = newApp({ backend: 'disabled://' });
+  const add = app.task('math.add', (x: number, y: number) => x + y);
+  const total = app.task('math.total', (values: number[]) => values.length);
+  await expect(chord([add.s(1, 1), add.s(2, 2)], total.s()).delay()).rejects.toThrow('chords need a result backend');
+  await expect(new Hands(app).get()).rejects.toThrow('is empty');
+});

@@ -1,3 +1,4 @@
+import { NotSupported } from '../errors.ts';
 import type { SendLimits } from '../canvas/call.ts';
 import { asDict, isChain, isChord, isGroup, withOptions } from '../canvas/dict.ts';
 import { plan } from '../canvas/plan.ts';
@@ -43,10 +44,20 @@ export class Sender {
       return new TaskResult(app.results, id, null, ignored);
     }
     const { calls, result } = plan(asDict(dict), options, { uuid: () => app.random.uuid(), oid: app.oid });
+    if (calls.some(({ task }) => task === 'celery.chord_unlock')) await this.#requireJoin();
     for (let at = 0; at < calls.length; at += PUBLISH_WINDOW) {
       await Promise.all(calls.slice(at, at + PUBLISH_WINDOW).map((call) => app.publisher.publish(call, limits)));
     }
     return resultFrom(app.results, result);
+  }
+
+  /** A chord's header is joined through its results. */
+  async #requireJoin(): Promise<void> {
+    const { capabilities, name } = await this.#app.backend();
+    if (capabilities.chord !== 'none') return;
+    throw new NotSupported(
+      `chords need a result backend that keeps results, and "${name}" does not: set resultBackend`,
+    );
   }
 }
 
