@@ -9,7 +9,7 @@ export const DEFAULT_FILE = '.celeriac/celeriac.db';
  * The form is SQLAlchemy's: three slashes and a path.
  */
 export function parseSqliteUrl(url: string): { readonly file: string; readonly query: URLSearchParams } {
-  const match = /^sqlite:(?:\/\/)?(?:\/(?<path>[^?]*))?(?:\?(?<query>.*))?$/i.exec(url);
+  const match = /^sqlite:(?:\/\/(?:\/(?<path>[^?]*))?)?(?:\?(?<query>.*))?$/i.exec(url);
   if (!match) {
     throw new ImproperlyConfigured(
       `expected sqlite:///relative.db, sqlite:////absolute.db or sqlite:// for ${DEFAULT_FILE}, got "${url}"`,

@@ -43,7 +43,8 @@ interface Stored extends Waiting {
   readonly to: Destination;
   readonly tag: string;
   readonly expiresAtMs: number | undefined;
-  handedOver: number;
+  /** Was handed over before. */
+  redelivered: boolean;
 }
 
 const SETTLED: Promise<void> = Promise.resolve();
@@ -115,7 +116,7 @@ class MemoryBroker {
         tag: this.#uuid(),
         priority: message.properties.priority ?? 0,
         expiresAtMs: ttl === undefined ? undefined : this.clock.now() + ttl,
-        handedOver: 0,
+        redelivered: false,
       });
       this.dispatch(queue);
     }
@@ -169,7 +170,8 @@ class MemoryDelivery implements Delivery {
   readonly routingKey: string;
   readonly deliveryTag: string;
   readonly redelivered: boolean;
-  readonly deliveryCount: number;
+  /** Nothing in here survives the death of its consumer, so nothing is ever handed over twice against its will. */
+  readonly deliveryCount = 1;
   readonly stored: Stored;
   readonly #consumer: MemoryConsumer | undefined;
   readonly #broker: MemoryBroker;
@@ -182,8 +184,8 @@ class MemoryDelivery implements Delivery {
     this.exchange = stored.to.exchange;
     this.routingKey = stored.to.routingKey;
     this.deliveryTag = stored.tag;
-    this.redelivered = stored.handedOver > 0;
-    this.deliveryCount = ++stored.handedOver;
+    this.redelivered = stored.redelivered;
+    stored.redelivered = true;
     this.#broker = broker;
     this.#consumer = consumer;
   }

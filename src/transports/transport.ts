@@ -123,7 +123,10 @@ export interface Delivery {
   readonly routingKey: string;
   readonly deliveryTag: string | number;
   readonly redelivered: boolean;
-  /** How often the message was handed over, this time included; undefined where the driver cannot know. */
+  /**
+   * How often the message was handed over, this time included, returns on purpose (`requeue`, closing) not counted:
+   * above 1, a consumer died with it. Undefined where the driver cannot know.
+   */
   readonly deliveryCount: number | undefined;
   /** Resolves when the broker has forgotten the message. Settling twice does nothing. */
   ack(): Promise<void>;

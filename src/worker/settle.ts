@@ -11,7 +11,7 @@ import {
 } from '../app/follow-up.ts';
 import type { TaskRequest } from '../app/request.ts';
 import { failure, type Failure, type Outcome, type RetryOutcome, type Success } from '../app/trace.ts';
-import { EncodeError, TimeLimitExceeded } from '../errors.ts';
+import { EncodeError, OperationalError, TimeLimitExceeded } from '../errors.ts';
 import { pythonRepr } from '../protocol/exception.ts';
 import { safeRepr } from '../protocol/safe-repr.ts';
 import { viewOf } from './request.ts';
@@ -182,18 +182,30 @@ function viewWithoutBody(parts: WorkerParts, request: Request): TaskRequest {
   return viewOf(request.delivery, request.headers, request.body, parts.hostname);
 }
 
-/** Something outside the task's body failed; the message goes back, so that another try is made. */
+/**
+ * Something outside the task's body failed. What may work again later (broker or backend away) goes back to the
+ * queue; anything else would fail for ever, so it ends as FAILURE.
+ */
 async function internalError(parts: WorkerParts, request: Request, error: unknown): Promise<void> {
   const { app, log } = parts;
-  log.error(
-    { error, taskId: request.id, task: request.displayName },
-    'what follows the task failed: it will be repeated',
-  );
-  if (app.signals.has('taskInternalError') && request.view) {
-    const { id: taskId, view } = request;
+  const again = error instanceof OperationalError && error.recoverable;
+  const fields = { error, taskId: request.id, task: request.displayName };
+  if (again) log.error(fields, 'what follows the task failed: it will be repeated');
+  else log.error(fields, 'what follows the task failed: the task is marked as failed');
+  const { id: taskId, view } = request;
+  if (app.signals.has('taskInternalError') && view) {
     await app.signals.emit('taskInternalError', { sender: request.task.name, taskId, request: view, error });
   }
-  reject(parts, request, true);
+  if (again) return reject(parts, request, true);
+  if (request.storesErrors && view) {
+    const { record, traceback } = failure(app, request.task, error);
+    try {
+      await parts.backend.store(failureRecord(app, view, record, traceback));
+    } catch (unstored) {
+      log.error({ ...fields, error: unstored }, 'the failure could not be stored');
+    }
+  }
+  acknowledge(parts, request);
 }
 
 /** Not awaited: acknowledgements of one tick travel together, and the slot is free meanwhile. */

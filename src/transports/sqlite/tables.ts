@@ -72,7 +72,9 @@ export class Tables {
       `UPDATE message SET owner = NULL, redelivered = 1, deliveries = deliveries - 1,
        place = (SELECT seq + 1 FROM sqlite_sequence WHERE name = 'message') WHERE id = ? AND owner = ?`,
     );
-    this.#restore = db.prepare('UPDATE message SET owner = NULL, redelivered = 1 WHERE id = ? AND owner = ?');
+    this.#restore = db.prepare(
+      'UPDATE message SET owner = NULL, redelivered = 1, deliveries = deliveries - 1 WHERE id = ? AND owner = ?',
+    );
     this.#held = db.prepare('SELECT 1 FROM message WHERE id = ? AND owner = ?');
     this.#promote = db.prepare('UPDATE message SET due = 0, place = NULL WHERE due > 0 AND due <= ?');
     this.#nextDue = db.prepare('SELECT min(due) FROM message WHERE due > 0');

@@ -1,0 +1,8 @@
+/**
+ * What tests of tasks and of drivers need: the contracts every driver passes, and time that moves when told.
+ * @module
+ */
+export { transportContract, type TransportSubject } from './transport-contract.ts';
+export { backendContract, type BackendSubject } from './backend-contract.ts';
+export { ContractViolation, type Runner } from './runner.ts';
+export { ManualClock } from './manual-clock.ts';

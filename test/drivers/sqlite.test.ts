@@ -1,0 +1,56 @@
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { describe, expect, test } from 'vitest';
+import { createBackend } from '../../src/backends/sqlite.ts';
+import { systemClock } from '../../src/runtime/clock.ts';
+import { silentLogger } from '../../src/runtime/logger.ts';
+import { systemRandom } from '../../src/runtime/random.ts';
+import { parseSqliteUrl } from '../../src/sqlite/url.ts';
+import { backendContract } from '../../src/testing/backend-contract.ts';
+import { transportContract } from '../../src/testing/transport-contract.ts';
+import { createTransport } from '../../src/transports/sqlite/index.ts';
+
+const context = { clock: systemClock, random: systemRandom(), log: silentLogger };
+
+function folder(): { readonly url: string; dispose(): Promise<void> } {
+  const path = mkdtempSync(join(tmpdir(), 'celeriac-sqlite-'));
+  return {
+    url: `sqlite:///${join(path, 'broker.db')}`,
+    dispose: async () => rmSync(path, { recursive: true, force: true }),
+  };
+}
+
+transportContract({ describe, test }, 'sqlite', async () => {
+  const { url, dispose } = folder();
+  return { transport: createTransport(url, {}, context), second: createTransport(url, {}, context), dispose };
+});
+
+backendContract({ describe, test }, 'sqlite', async () => {
+  const { url, dispose } = folder();
+  const options = { expiresMs: 60_000, transportOptions: {} };
+  return { backend: createBackend(url, options, context), second: createBackend(url, options, context), dispose };
+});
+
+test.each([
+  ['sqlite:////abs/x.db', '/abs/x.db'],
+  ['sqlite:///rel/x.db', join(process.cwd(), 'rel/x.db')],
+  ['sqlite://', join(process.cwd(), '.celeriac/celeriac.db')],
+  ['sqlite:///a%20b.db?synchronous=FULL', join(process.cwd(), 'a b.db')],
+])('%s is the file %s', (url, file) => {
+  expect(parseSqliteUrl(url).file).toBe(file);
+});
+
+test('a URL with a host is refused', () => {
+  expect(() => parseSqliteUrl('sqlite://host/x.db')).toThrow(/expected sqlite:\/\/\//);
+});
+
+test('expired results are swept', async () => {
+  const { url, dispose } = folder();
+  await using backend = createBackend(url, { expiresMs: -1, transportOptions: {} }, context);
+  await backend.store({ taskId: 'old', status: 'SUCCESS', result: 1, traceback: null, children: [], dateDone: null });
+  expect(await backend.load('old')).toBeUndefined();
+  expect(await backend.cleanup()).toBe(1);
+  await backend.close();
+  await dispose();
+});
