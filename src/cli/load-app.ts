@@ -5,7 +5,7 @@ import { pathToFileURL } from 'node:url';
 import type { Celery } from '../app/celery.ts';
 import { nearest } from '../runtime/nearest.ts';
 import { CommandError, EXIT } from './exit.ts';
-import { isTypeScript, nodeRunsTypeScript, registerTsx, typeScriptHint } from './typescript.ts';
+import { isTypeScript, runtimeRunsTypeScript, registerTsx, typeScriptHint } from './typescript.ts';
 
 /*
  * spec     what `-A` was given: `path[:export]`, or a module name `proj`, `proj.celery`, `some-package`
@@ -149,12 +149,16 @@ export class ModuleLoader {
     });
   }
 
+  /** Makes `import` accept TypeScript. @throws {CommandError} where neither Node nor `tsx` can do it */
+  async prepareTypeScript(file: string): Promise<void> {
+    if (runtimeRunsTypeScript()) return;
+    this.#registered ??= registerTsx(file, this.#directory);
+    await this.#registered;
+  }
+
   /** @throws {CommandError} saying what failed in it */
   async import(file: string): Promise<Readonly<Record<string, unknown>>> {
-    if (isTypeScript(file) && !nodeRunsTypeScript()) {
-      this.#registered ??= registerTsx(file, this.#directory);
-      await this.#registered;
-    }
+    if (isTypeScript(file)) await this.prepareTypeScript(file);
     try {
       return (await import(pathToFileURL(file).href)) as Readonly<Record<string, unknown>>;
     } catch (cause) {

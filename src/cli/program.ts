@@ -10,7 +10,7 @@ import { addReport } from './report.ts';
 import { addResult } from './result.ts';
 import { Session, type GlobalOptions } from './session.ts';
 import { addStatus } from './status.ts';
-import { libraryVersion } from './version.ts';
+import { VERSION } from '../version.ts';
 import { addWorker } from './worker.ts';
 
 const EXAMPLES = `
@@ -29,7 +29,7 @@ export function buildProgram(session: Session): Command {
   const { io } = session;
   const program = new Command('celeriac')
     .description('Celery for TypeScript: run, call and watch tasks')
-    .version(libraryVersion(), '--version')
+    .version(VERSION, '--version')
     .exitOverride()
     .configureOutput({
       writeOut: (text) => io.stdout.write(text),

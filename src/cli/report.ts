@@ -4,7 +4,7 @@ import { configDifferences, maskedConfig } from '../app/config.ts';
 import { SETTINGS } from '../app/settings.ts';
 import type { Celery } from '../app/celery.ts';
 import type { Session } from './session.ts';
-import { libraryVersion } from './version.ts';
+import { VERSION } from '../version.ts';
 
 function shown(value: unknown): string {
   if (typeof value === 'string') return value;
@@ -29,7 +29,7 @@ async function report(app: Celery): Promise<Report> {
   const [transport, backend] = await Promise.all([describe(() => app.transport()), describe(() => app.backend())]);
   const { preset } = app.conf;
   return {
-    software: { celeriac: libraryVersion(), node: process.versions.node, v8: process.versions.v8 },
+    software: { celeriac: VERSION, node: process.versions.node, v8: process.versions.v8 },
     platform: { system: os.type(), release: os.release(), arch: process.arch, cpus: String(os.availableParallelism()) },
     app: app.main,
     preset,

@@ -2,7 +2,7 @@ import { resolve } from 'node:path';
 import { Celery } from '../app/celery.ts';
 import type { CeleryOptions } from '../app/celery.ts';
 import type { Logger } from '../runtime/logger.ts';
-import { LogRelay } from '../runtime/log-relay.ts';
+import type { LogRelay } from '../runtime/log-relay.ts';
 import { CommandError, EXIT } from './exit.ts';
 import { hasColours, paint, type Io, type Output, type Paint } from './io.ts';
 import { ModuleLoader } from './load-app.ts';
@@ -118,7 +118,11 @@ export class Session {
 
   /** Makes the app log here, unless its author gave it a logger. */
   useLog(app: Celery, log: Logger): void {
-    if (app.log instanceof LogRelay || 'attach' in app.log) (app.log as LogRelay).attach(log);
+    const own = app.log as Logger & Partial<LogRelay>;
+    // By what it can do, not by its class: the app may be made by another copy of the library.
+    if (typeof own.attach === 'function') own.attach(log);
+    else if (own instanceof Printer || own.isLevelEnabled?.('fatal') === false)
+      Object.defineProperty(app, 'log', { value: log });
   }
 
   /** A path as it was typed, from the working directory. */

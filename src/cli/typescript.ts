@@ -1,5 +1,6 @@
 import { createRequire } from 'node:module';
-import { pathToFileURL } from 'node:url';
+import { dirname, resolve } from 'node:path';
+import { fileURLToPath, pathToFileURL } from 'node:url';
 import { CommandError } from './exit.ts';
 
 const TYPESCRIPT = /\.[cm]?tsx?$/;
@@ -8,15 +9,32 @@ export function isTypeScript(file: string): boolean {
   return TYPESCRIPT.test(file);
 }
 
-/** Node runs TypeScript by itself since 22.18 (by dropping the types). */
-export function nodeRunsTypeScript(): boolean {
+/** Node does since 22.18 (by dropping the types); Deno and Bun always have. */
+export function runtimeRunsTypeScript(): boolean {
   const { typescript } = process.features as { readonly typescript?: string | false };
-  return typeof typescript === 'string';
+  const { deno, bun } = process.versions as { readonly deno?: string; readonly bun?: string };
+  return typeof typescript === 'string' || deno !== undefined || bun !== undefined;
 }
 
 interface Tsx {
   /** Makes `import` accept TypeScript; returns its undoing. */
   register(): unknown;
+}
+
+interface TsxManifest {
+  readonly exports?: Readonly<Record<string, { readonly import?: { readonly default?: string } }>>;
+}
+
+/** The file of `tsx/esm/api`, as an import from `directory` would find it. */
+function findTsx(directory: string): string | undefined {
+  const require = createRequire(directory);
+  try {
+    const manifest = require.resolve('tsx/package.json');
+    const entry = (require(manifest) as TsxManifest).exports?.['./esm/api']?.import?.default;
+    return entry === undefined ? undefined : resolve(dirname(manifest), entry);
+  } catch {
+    return undefined;
+  }
 }
 
 /**
@@ -25,23 +43,13 @@ interface Tsx {
  * @throws {CommandError} when it is not installed
  */
 export async function registerTsx(file: string, directory: string): Promise<void> {
-  for (const from of [`${directory}/package.json`, import.meta.url]) {
-    const require = createRequire(from);
-    let esm: string;
-    let cjs: string;
-    try {
-      esm = require.resolve('tsx/esm/api');
-      cjs = require.resolve('tsx/cjs/api');
-    } catch {
-      continue;
-    }
-    // The hooks for `require` have to be there first: the ones for `import` fall back to them.
-    for (const entry of [cjs, esm]) ((await import(pathToFileURL(entry).href)) as Tsx).register();
-    return;
+  const entry = findTsx(resolve(directory, 'package.json')) ?? findTsx(fileURLToPath(import.meta.url));
+  if (entry === undefined) {
+    throw new CommandError(`Node ${process.versions.node} does not run TypeScript, and ${file} is TypeScript`, {
+      hint: 'Do one of: npm install --save-dev tsx · use Node 22.18 or newer · compile it and name the .js file',
+    });
   }
-  throw new CommandError(`Node ${process.versions.node} does not run TypeScript, and ${file} is TypeScript`, {
-    hint: 'Do one of: npm install --save-dev tsx · use Node 22.18 or newer · compile it and name the .js file',
-  });
+  ((await import(pathToFileURL(entry).href)) as Tsx).register();
 }
 
 /** What to add to an error that Node throws for TypeScript it cannot drop the types of. */

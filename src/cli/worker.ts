@@ -1,3 +1,195 @@
-import type { Command } from 'commander';
+import { appendFileSync } from 'node:fs';
+import { Option, type Command } from 'commander';
+import type { Celery } from '../app/celery.ts';
+import { parseSettingAssignments } from '../app/setting-assignments.ts';
+import { onCrash, onStopSignals, type StopHow } from '../runtime/signals.ts';
+import type { LogLevel } from '../runtime/logger.ts';
+import { Worker, type WorkerOptions } from '../worker/index.ts';
+import { banner } from './banner.ts';
+import { CommandError, EXIT } from './exit.ts';
+import type { Output } from './io.ts';
+import { isTypeScript } from './typescript.ts';
+import { jsonFormat } from './logging/json-format.ts';
+import { LEVEL_NAMES, parseLevel } from './logging/levels.ts';
+import { Printer } from './logging/printer.ts';
+import { textFormat } from './logging/text-format.ts';
+import { moreNames, positiveNumber, seconds, wholeNumber } from './options.ts';
 import type { Session } from './session.ts';
-export function addWorker(_program: Command, _session: Session): void {}
+
+interface WorkerFlags {
+  readonly hostname?: string;
+  readonly loglevel: LogLevel;
+  readonly logfile?: string;
+  readonly queues?: readonly string[];
+  readonly excludeQueues?: readonly string[];
+  readonly concurrency?: number;
+  readonly pool?: string;
+  readonly include?: readonly string[];
+  readonly taskEvents?: boolean;
+  readonly events?: boolean;
+  readonly timeLimit?: number;
+  readonly softTimeLimit?: number;
+  readonly prefetchMultiplier?: number;
+  readonly disablePrefetch?: boolean;
+  readonly heartbeatInterval?: number;
+  /** Commander's spelling of `--without-heartbeat`. */
+  readonly withoutHeartbeat?: boolean;
+  readonly withoutGossip?: boolean;
+  readonly withoutMingle?: boolean;
+  readonly drainTimeout?: number;
+  readonly purge?: boolean;
+  readonly discard?: boolean;
+  readonly json?: boolean;
+}
+
+/** `celeriac worker -A app.ts`: consumes queues and runs their tasks until it is told to stop. */
+export function addWorker(program: Command, session: Session): void {
+  program
+    .command('worker')
+    .description('run the tasks of an app')
+    .argument('[settings...]', 'settings for this worker alone: worker.prefetch_multiplier=1')
+    .option('-n, --hostname <name>', 'node name; %h host, %n name, %d domain (default: celery@%h)')
+    .addOption(
+      new Option('-l, --loglevel <level>', `one of ${LEVEL_NAMES}`).argParser(parseLevel).default('info', 'INFO'),
+    )
+    .option('-f, --logfile <file>', 'write the log here instead of stderr')
+    .addOption(new Option('-c, --concurrency <n>', 'tasks at a time').argParser(positiveNumber))
+    .option('-P, --pool <name>', 'async (many tasks in one event loop) or solo')
+    .addOption(new Option('-Q, --queues <names>', 'consume only these: a,b').argParser(moreNames))
+    .addOption(new Option('-X, --exclude-queues <names>', 'consume all but these').argParser(moreNames))
+    .addOption(
+      new Option('-I, --include <modules>', "more files with tasks, globs too: './src/**/*.tasks.ts'").argParser(
+        moreNames,
+      ),
+    )
+    .option('-E, --task-events', 'report what tasks do, for monitors')
+    .addOption(new Option('--events').hideHelp())
+    .addOption(new Option('--time-limit <seconds>', 'end tasks after this long').argParser(seconds))
+    .addOption(new Option('--soft-time-limit <seconds>', 'abort ctx.signal after this long').argParser(seconds))
+    .addOption(new Option('--prefetch-multiplier <n>', 'messages fetched ahead for each slot').argParser(wholeNumber))
+    .option('--disable-prefetch', 'fetch only what can start at once')
+    .addOption(new Option('--heartbeat-interval <seconds>', 'between heartbeat events').argParser(seconds))
+    .option('--without-heartbeat', 'no heartbeat events')
+    .option('--without-gossip', 'accepted: this version has none')
+    .option('--without-mingle', 'accepted: this version has none')
+    .addOption(
+      new Option('--drain-timeout <seconds>', 'longest wait for running tasks in a warm stop').argParser(seconds),
+    )
+    .option('--purge', 'drop what waits in the queues first')
+    .addOption(new Option('--discard').hideHelp())
+    .option('-j, --json', 'the log as lines of JSON')
+    .addHelpText(
+      'after',
+      '\nSIGTERM, or Ctrl-C once: finish what runs, then stop. Ctrl-C twice, or SIGQUIT: stop now, unfinished tasks\n' +
+        'go back to the broker. Exit codes: 0 stopped, 1 interrupted or failed, 69 broker out of reach at the start.\n',
+    )
+    .action(async (settings: readonly string[], flags: WorkerFlags) => {
+      const app = await session.app('tasks');
+      if (settings.length > 0) app.configure(parseSettingAssignments(settings, 'worker'));
+      const printer = workerLog(session, app, flags);
+      session.useLog(app, printer);
+      try {
+        await loadTasks(session, app, flags.include ?? []);
+        session.exitCode = await runWorker(session, app, flags, printer);
+      } finally {
+        printer.flush();
+      }
+    });
+}
+
+function workerLog(session: Session, app: Celery, flags: WorkerFlags): Printer {
+  const { io } = session;
+  const output: Output =
+    flags.logfile === undefined ? io.stderr : { write: appender(session.path(flags.logfile)), isTTY: false };
+  const { workerLogFormat, workerTaskLogFormat } = app.conf;
+  const format = flags.json
+    ? jsonFormat
+    : textFormat({
+        colours: session.colours(output),
+        ...(workerLogFormat && { format: workerLogFormat }),
+        ...(workerTaskLogFormat && { taskFormat: workerTaskLogFormat }),
+      });
+  return new Printer({ output, clock: io.clock, level: flags.loglevel, format });
+}
+
+/** Opens the file for every write, so that it can be rotated by moving it away. */
+function appender(file: string): (text: string) => void {
+  try {
+    appendFileSync(file, '');
+  } catch (cause) {
+    throw new CommandError(`--logfile: ${(cause as Error).message}`, { exitCode: EXIT.usage, cause });
+  }
+  return (text) => appendFileSync(file, text);
+}
+
+/** Everything the settings and `-I` name, before the banner lists the tasks. */
+async function loadTasks(session: Session, app: Celery, include: readonly string[]): Promise<void> {
+  const { imports, include: more } = app.conf;
+  if ([...(imports ?? []), ...(more ?? []), ...include].some((name) => isTypeScript(name))) {
+    await session.loader.prepareTypeScript('a module with tasks');
+  }
+  await app.ready();
+  for (const name of include) {
+    if (!/[*?{[]/.test(name)) await session.loader.import(session.loader.resolve(name));
+    else if ((await app.discover(name, { cwd: session.io.cwd() })).length === 0) {
+      throw new CommandError(`--include: no file matches ${name}`, { exitCode: EXIT.usage });
+    }
+  }
+}
+
+function workerOptions(flags: WorkerFlags): WorkerOptions {
+  const ms = (value: number | undefined): number | undefined => (value === undefined ? undefined : value * 1000);
+  return {
+    hostname: flags.hostname,
+    queues: flags.queues,
+    excludeQueues: flags.excludeQueues,
+    concurrency: flags.concurrency,
+    pool: flags.pool,
+    taskEvents: flags.taskEvents ?? flags.events,
+    timeLimit: ms(flags.timeLimit),
+    softTimeLimit: ms(flags.softTimeLimit),
+    prefetchMultiplier: flags.disablePrefetch ? 1 : flags.prefetchMultiplier,
+    heartbeatInterval: ms(flags.heartbeatInterval),
+    withoutHeartbeat: flags.withoutHeartbeat,
+    withoutGossip: flags.withoutGossip,
+    withoutMingle: flags.withoutMingle,
+    drainTimeout: ms(flags.drainTimeout),
+    purge: flags.purge ?? flags.discard,
+  };
+}
+
+/** @returns the exit code. Source of the codes: spec worker-semantics.md 11 */
+async function runWorker(session: Session, app: Celery, flags: WorkerFlags, log: Printer): Promise<number> {
+  const { io } = session;
+  const worker = new Worker(app, workerOptions(flags));
+  // Selected here too, so that the banner shows what will be consumed.
+  if (flags.queues?.length) app.queues.select(flags.queues);
+  if (flags.excludeQueues?.length) app.queues.deselect(flags.excludeQueues);
+  if (!session.options.quiet && !flags.json) session.print(await banner(session, app, worker, flags));
+
+  let interrupted = false;
+  const stop = (how: StopHow, signal: NodeJS.Signals): void => {
+    if (how === 'now') {
+      log.fatal({ signal }, 'stopping at once');
+      return io.exit(EXIT.failure);
+    }
+    // Celery's codes: Ctrl-C once is 1; whatever ends in a cold stop is 0.
+    interrupted = how === 'warm' && signal === 'SIGINT';
+    if (signal === 'SIGINT' && how === 'warm') session.note('\nworker: hitting Ctrl+C again stops without waiting');
+    log.warn({ signal, running: worker.active }, how === 'warm' ? 'warm shutdown' : 'cold shutdown');
+    void worker.stop(how, signal);
+  };
+  const undoSignals = onStopSignals({ source: io.signals, env: io.env, stop });
+  const undoCrash = onCrash(io.signals, log, () => {
+    log.flush();
+    io.exit(EXIT.failure);
+  });
+  try {
+    const { error } = await worker.run();
+    if (error !== undefined) throw error;
+    return interrupted ? EXIT.failure : EXIT.ok;
+  } finally {
+    undoSignals();
+    undoCrash();
+  }
+}

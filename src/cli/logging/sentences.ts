@@ -21,28 +21,26 @@ function task(fields: Fields): string {
 
 const TASK = ['task', 'taskId', 'rootId'];
 
+function aboutTask(rest: (fields: Fields) => string, said: readonly string[] = []): Sentence {
+  return { write: (fields) => `${task(fields)} ${rest(fields)}`, said: [...TASK, ...said] };
+}
+
 const SENTENCES: Readonly<Record<string, Sentence>> = {
-  'task received': { write: (fields) => `${task(fields)} received`, said: TASK },
-  'task succeeded': {
-    write: (fields) => `${task(fields)} succeeded in ${text(fields['runtime'])}s: ${text(fields['result'])}`,
-    said: [...TASK, 'runtime', 'result'],
-  },
-  'task failed': {
-    write: (fields) => `${task(fields)} raised unexpected: ${text(fields['exception'])}`,
-    said: [...TASK, 'exception'],
-  },
-  'task failed as expected': {
-    write: (fields) => `${task(fields)} raised expected: ${text(fields['exception'])}`,
-    said: [...TASK, 'exception'],
-  },
-  'task retried': { write: (fields) => `${task(fields)} retry: ${text(fields['reason'])}`, said: [...TASK, 'reason'] },
-  'task ignored': { write: (fields) => `${task(fields)} ignored`, said: TASK },
-  'task revoked': {
+  'task received': aboutTask(() => 'received'),
+  'task succeeded': aboutTask(
+    ({ runtime, result }) => `succeeded in ${text(runtime)}s: ${text(result)}`,
+    ['runtime', 'result'],
+  ),
+  'task raised unexpected': aboutTask(({ exception }) => `raised unexpected: ${text(exception)}`, ['exception']),
+  'task raised expected': aboutTask(({ exception }) => `raised expected: ${text(exception)}`, ['exception']),
+  'task retry': aboutTask(({ retry }) => `retry: ${text(retry)}`, ['retry']),
+  'task ignored': aboutTask(() => 'ignored'),
+  'task rejected': aboutTask(({ reason }) => `rejected: ${text(reason)}`, ['reason']),
+  'discarding revoked task': {
     write: (fields) => `Discarding revoked task: ${text(fields['task'])}[${text(fields['taskId'])}]`,
     said: TASK,
   },
-  'task rejected': { write: (fields) => `${task(fields)} rejected`, said: TASK },
-  'worker ready': { write: (fields) => `${text(fields['hostname'])} ready.`, said: ['hostname'] },
+  ready: { write: ({ worker }) => `${text(worker)} ready.`, said: ['worker', 'queues'] },
 };
 
 /** The line's text and the fields that are still to be shown beside it. */

@@ -65,7 +65,8 @@ function fieldText(fields: Fields, hidden: ReadonlySet<string>): string {
   return text;
 }
 
-const IN_TRACE = new Set(['traceback']);
+/** Said elsewhere: the trace stands below, the worker's name is on the banner. */
+const UNSHOWN = ['traceback', 'worker'];
 
 function coloured(level: LogLevel, line: string, paint: Paint): string {
   switch (level) {
@@ -100,7 +101,7 @@ export function textFormat(options: TextFormatOptions): Format {
     const hidden = new Set(inTask ? ['task', 'taskId', 'rootId'] : []);
     const { error } = rest;
     if (error instanceof Error) hidden.add('error');
-    for (const key of IN_TRACE) hidden.add(key);
+    for (const key of UNSHOWN) hidden.add(key);
     const values: Readonly<Record<string, string>> = {
       asctime: asctime(time),
       levelname: celeryName(level),
