@@ -2,7 +2,7 @@ import type { Setting } from './setting.ts';
 import { normaliseNames } from './setting-names.ts';
 import { readValue } from './setting-values.ts';
 import { EMBEDDED_URL, SAFE_PRESET } from './presets.ts';
-import { SETTING_NAMES, SETTINGS, type Config, type ConfigInput, type SettingName } from './settings.ts';
+import { SETTING_NAMES, SETTINGS, type Config, type SettingName } from './settings.ts';
 import { maskUrl } from '../runtime/mask-url.ts';
 
 export type { Config, ConfigInput, SettingName } from './settings.ts';

@@ -91,7 +91,8 @@ export function describeValue(value: unknown): string {
   if (typeof value === 'function') return 'a function';
   if (Array.isArray(value)) return `a list of ${value.length}`;
   if (typeof value === 'object') return `an object (${value.constructor?.name ?? 'Object'})`;
-  return `${typeof value === 'string' ? JSON.stringify(value.slice(0, 40)) : String(value)} (${typeof value})`;
+  if (typeof value === 'string') return `${JSON.stringify(value.slice(0, 40))} (string)`;
+  return `${String(value as number | bigint | boolean | symbol)} (${typeof value})`;
 }
 
 /**

@@ -12,5 +12,6 @@ test('docs/settings.md is what the table says', () => {
 
 test('every setting has exactly one row, and every row is a setting', () => {
   const rows = [...readFileSync(page, 'utf8').matchAll(/^\| `(\w+)` \|/gm)].map((match) => match[1]);
-  expect(rows.toSorted()).toEqual([...SETTING_NAMES].toSorted());
+  expect(rows).toHaveLength(SETTING_NAMES.length);
+  expect(new Set(rows)).toEqual(new Set(SETTING_NAMES));
 });

@@ -1,4 +1,6 @@
 import { readdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { expect, test } from 'vitest';
 import { SETTING_NAMES, SETTINGS } from './settings.ts';
 import { oldName, snakeName } from './setting-names.ts';
@@ -53,4 +55,16 @@ test('the doc comment of a setting is its meaning in the table', () => {
   expect(Object.fromEntries(comments)).toEqual(
     Object.fromEntries(SETTING_NAMES.map((name) => [name, SETTINGS[name].meaning])),
   );
+});
+
+test('what the table calls used is read somewhere', () => {
+  const root = fileURLToPath(new URL('..', import.meta.url));
+  const own = /\.test\.ts$|[/\\]app[/\\](?:settings[/\\].*|setting|presets)\.ts$/;
+  const source = readdirSync(root, { recursive: true, encoding: 'utf8' })
+    .map((file) => join(root, file))
+    .filter((file) => file.endsWith('.ts') && !own.test(file))
+    .map((file) => readFileSync(file, 'utf8'))
+    .join('\n');
+  const words = new Set(source.match(/\w+/g));
+  expect(SETTING_NAMES.filter((name) => SETTINGS[name].status === 'used' && !words.has(name))).toEqual([]);
 });

@@ -92,7 +92,7 @@ export const BROKER_SETTINGS: SettingsOf<BrokerSettings> = {
     default: null,
     nullable: true,
     meaning: 'Retry initial connect; null = brokerConnectionRetry',
-    status: 'used',
+    status: 'accepted',
   },
   brokerConnectionMaxRetries: {
     type: 'count',
@@ -150,7 +150,7 @@ export const BROKER_SETTINGS: SettingsOf<BrokerSettings> = {
     meaning: 'Max pooled publishing connections; 0/null = no pool',
     status: 'accepted',
   },
-  brokerUseSsl: { type: 'boolOrObject', default: false, meaning: 'TLS on/off or options object', status: 'used' },
+  brokerUseSsl: { type: 'boolOrObject', default: false, meaning: 'TLS on/off or options object', status: 'accepted' },
   brokerHost: {
     type: 'text',
     default: null,

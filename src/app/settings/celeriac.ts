@@ -70,7 +70,7 @@ export const CELERIAC_SETTINGS: SettingsOf<CeleriacSettings> = {
     default: 134_217_728,
     unit: 'bytes',
     meaning: 'Largest message body that is read; larger ones are refused',
-    status: 'accepted',
+    status: 'used',
   },
   maxDecompressedBytes: {
     type: 'count',

@@ -161,7 +161,7 @@ export const WORKER_SETTINGS: SettingsOf<WorkerSettings> = {
     default: false,
     meaning: 'Ignore rate limits',
     oldName: 'CELERY_DISABLE_RATE_LIMITS',
-    status: 'used',
+    status: 'accepted',
   },
   workerDeduplicateSuccessfulTasks: {
     type: 'bool',
@@ -277,13 +277,13 @@ export const WORKER_SETTINGS: SettingsOf<WorkerSettings> = {
     type: 'text',
     default: '[%(asctime)s: %(levelname)s/%(processName)s] %(message)s',
     meaning: 'Log line format',
-    status: 'accepted',
+    status: 'used',
   },
   workerTaskLogFormat: {
     type: 'text',
     default: '[%(asctime)s: %(levelname)s/%(processName)s] %(task_name)s[%(task_id)s]: %(message)s',
     meaning: 'Task log line format',
-    status: 'accepted',
+    status: 'used',
   },
   workerRedirectStdouts: {
     type: 'bool',
