@@ -416,7 +416,7 @@ export class Worker implements AsyncDisposable {
   }
 
   #commanded(transport: Transport): Commanded {
-    const worker = this;
+    const prefetchCount = (): number => this.#prefetch();
     return {
       parts: this.#parts as WorkerParts,
       executor: this.#executor as Executor,
@@ -425,11 +425,9 @@ export class Worker implements AsyncDisposable {
       broker: { ...transport.info, transport: transport.name },
       startedMs: this.#startedMs,
       get prefetchCount() {
-        return worker.#prefetch();
+        return prefetchCount();
       },
-      get held() {
-        return worker.#held;
-      },
+      held: this.#held,
       queues: () => this.queues,
       addConsumer: (queue) => this.#inBackground('add consumer', this.#consumer?.addQueue(queue)),
       cancelConsumer: (name) => this.#inBackground('cancel consumer', this.#consumer?.cancelQueue(name)),

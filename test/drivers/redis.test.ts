@@ -1,7 +1,7 @@
 import { execFileSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { Redis } from 'ioredis';
+import type { Redis } from 'ioredis';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { exchange, queue as makeQueue } from '../../src/messaging/entity.ts';
 import { controlExchange, nodeQueue, replyExchange, replyQueue } from '../../src/messaging/pidbox.ts';

@@ -1,5 +1,4 @@
 import type { SettingsObject, SettingsOf } from '../setting.ts';
-import type { ExchangeType } from '../../messaging/entity.ts';
 
 /** Results (general). */
 export interface ResultSettings {

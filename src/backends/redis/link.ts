@@ -1,4 +1,5 @@
-import { CeleryError, OperationalError, UsageError } from '../../errors.ts';
+import type { OperationalError } from '../../errors.ts';
+import { CeleryError, UsageError } from '../../errors.ts';
 import { sleep } from '../../runtime/clock.ts';
 import type { RedisSettings } from '../../transports/redis/options.ts';
 import { RedisSocket } from '../../transports/redis/socket.ts';

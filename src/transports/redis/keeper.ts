@@ -77,7 +77,13 @@ export class Keeper {
       if (error instanceof TypeError) this.#socket.fail(new OperationalError(String(error), { recoverable: true }));
     }
     if (this.#stopped) return;
-    this.#timer = this.#context.clock.setTimer(nextMs, () => (this.#turn = this.#run()), { keepAlive: false });
+    this.#timer = this.#context.clock.setTimer(
+      nextMs,
+      () => {
+        this.#turn = this.#run();
+      },
+      { keepAlive: false },
+    );
   }
 
   /** @returns milliseconds until the next delayed message is due */

@@ -1,0 +1,76 @@
+// Everything that needs no server: `npm run check`. Steps run one after the other; all failures are shown.
+import { spawnSync } from 'node:child_process';
+import { mkdtempSync, rmSync, writeFileSync, mkdirSync, symlinkSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+
+const root = fileURLToPath(new URL('..', import.meta.url));
+const bin = (name) => join(root, 'node_modules', '.bin', name);
+const compiler = (name) => join(root, 'node_modules', name, 'bin', 'tsc');
+
+/** A project that knows only what is published: dist/, seen through `exports`. */
+function consumer() {
+  const folder = mkdtempSync(join(tmpdir(), 'celeriac-types-'));
+  mkdirSync(join(folder, 'node_modules', '@types'), { recursive: true });
+  symlinkSync(root, join(folder, 'node_modules', 'celeriac'));
+  symlinkSync(join(root, 'node_modules', '@types', 'node'), join(folder, 'node_modules', '@types', 'node'));
+  symlinkSync(join(root, 'node_modules', 'undici-types'), join(folder, 'node_modules', 'undici-types'));
+  writeFileSync(join(folder, 'package.json'), '{ "type": "module" }');
+  writeFileSync(
+    join(folder, 'use.ts'),
+    `import { Celery, chain, group } from 'celeriac';
+import { Worker } from 'celeriac/worker';
+import { ManualClock } from 'celeriac/testing';
+const app = new Celery({ broker: 'memory://' });
+const add = app.task('add', (x: number, y: number) => x + y);
+const total = app.task('total', (xs: number[]) => xs.length);
+const bound = app.task('bound', { bind: true, maxRetries: 2 }, async (ctx, s: string) => ctx.id + s);
+export const a: number = await (await add.delay(1, 2)).get();
+export const b: string = await (await bound.delay('x')).get();
+export const c: number = await (await chain(group([add.s(1, 1), add.s(2, 2)]), total.s()).delay()).get();
+// @ts-expect-error an argument is missing
+add.delay(1);
+export const worker: Worker = new Worker(app, { concurrency: 2 });
+export const clock: ManualClock = new ManualClock();
+`,
+  );
+  const options = [
+    '--strict',
+    '--noEmit',
+    '--module',
+    'nodenext',
+    '--target',
+    'es2022',
+    '--lib',
+    'es2023,esnext.disposable',
+  ];
+  return { folder, options: [...options, '--types', 'node', '--exactOptionalPropertyTypes', 'use.ts'] };
+}
+
+const user = consumer();
+const steps = [
+  ['format', bin('prettier'), ['--check', '--log-level', 'warn', '.']],
+  ['lint', bin('oxlint'), ['--type-aware', '--deny-warnings']],
+  ['types (TypeScript 7)', process.execPath, [compiler('typescript-7'), '--noEmit', '-p', 'tsconfig.json']],
+  ['unused code', bin('knip'), ['--no-progress']],
+  ['build', bin('tsdown'), ['--log-level', 'warn']],
+  ['public types (TypeScript 5.9)', process.execPath, [compiler('typescript-5.9'), ...user.options], user.folder],
+  ['public types (TypeScript 6)', process.execPath, [compiler('typescript'), ...user.options], user.folder],
+  ['package shape (publint)', bin('publint'), ['--strict']],
+  ['package shape (attw)', bin('attw'), ['--pack', '.', '--profile', 'node16', '--format', 'ascii', '-q']],
+];
+
+let failed = 0;
+for (const [name, command, args, cwd = root] of steps) {
+  const started = performance.now();
+  const { status, stdout, stderr } = spawnSync(command, args, { cwd, encoding: 'utf8' });
+  const seconds = ((performance.now() - started) / 1000).toFixed(1);
+  console.log(`${status === 0 ? 'ok    ' : 'FAILED'} ${name} (${seconds} s)`);
+  if (status === 0) continue;
+  failed++;
+  console.log(`${stdout}${stderr}`);
+}
+rmSync(user.folder, { recursive: true, force: true });
+console.log(`check: ${steps.length - failed} passed, ${failed} failed`);
+process.exitCode = failed === 0 ? 0 : 1;
