@@ -20,7 +20,14 @@ process.stdout.on('error', (error: NodeJS.ErrnoException) => {
   if (error.code === 'EPIPE') process.exit(0);
 });
 
+/** About a century. */
+const LIFETIME_MS = 100 * 365 * 24 * 3_600_000;
+
+// A worker without work, or a wait for a result, may leave the process nothing else to stay alive for.
+const hold = systemClock.setTimer(LIFETIME_MS, () => {});
+
 void run(process.argv.slice(2), io).then((code) => {
+  hold.cancel();
   process.exitCode = code;
   // What the app left open (its own database connections, say) must not keep a finished command alive; but
   // a pipe has to be emptied first.

@@ -25,13 +25,15 @@ interface TsxManifest {
   readonly exports?: Readonly<Record<string, { readonly import?: { readonly default?: string } }>>;
 }
 
-/** The file of `tsx/esm/api`, as an import from `directory` would find it. */
-function findTsx(directory: string): string | undefined {
+/** The files of tsx's two interfaces, as an import from `directory` would find them. */
+function findTsx(directory: string): readonly string[] | undefined {
   const require = createRequire(directory);
   try {
     const manifest = require.resolve('tsx/package.json');
-    const entry = (require(manifest) as TsxManifest).exports?.['./esm/api']?.import?.default;
-    return entry === undefined ? undefined : resolve(dirname(manifest), entry);
+    const { exports = {} } = require(manifest) as TsxManifest;
+    // The hooks for `require` first: a project without "type": "module" is loaded through both.
+    const entries = ['./cjs/api', './esm/api'].map((name) => exports[name]?.import?.default);
+    return entries.map((entry) => resolve(dirname(manifest), entry ?? ''));
   } catch {
     return undefined;
   }
@@ -43,13 +45,13 @@ function findTsx(directory: string): string | undefined {
  * @throws {CommandError} when it is not installed
  */
 export async function registerTsx(file: string, directory: string): Promise<void> {
-  const entry = findTsx(resolve(directory, 'package.json')) ?? findTsx(fileURLToPath(import.meta.url));
-  if (entry === undefined) {
+  const entries = findTsx(resolve(directory, 'package.json')) ?? findTsx(fileURLToPath(import.meta.url));
+  if (entries === undefined) {
     throw new CommandError(`Node ${process.versions.node} does not run TypeScript, and ${file} is TypeScript`, {
       hint: 'Do one of: npm install --save-dev tsx · use Node 22.18 or newer · compile it and name the .js file',
     });
   }
-  ((await import(pathToFileURL(entry).href)) as Tsx).register();
+  for (const entry of entries) ((await import(pathToFileURL(entry).href)) as Tsx).register();
 }
 
 /** What to add to an error that Node throws for TypeScript it cannot drop the types of. */

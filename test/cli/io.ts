@@ -14,8 +14,8 @@ export interface CliRun {
 export function testIo(options: { env?: Record<string, string | undefined>; cwd?: string; tty?: boolean } = {}): {
   readonly io: Io;
   readonly signals: EventEmitter;
-  out(): string;
-  err(): string;
+  readonly out: () => string;
+  readonly err: () => string;
 } {
   let out = '';
   let err = '';

@@ -12,7 +12,7 @@ interface Sentence {
 }
 
 function text(value: unknown): string {
-  return typeof value === 'string' ? value : value === undefined ? '?' : (JSON.stringify(value) ?? String(value));
+  return typeof value === 'string' ? value : (JSON.stringify(value) ?? '?');
 }
 
 function task(fields: Fields): string {
