@@ -1,4 +1,4 @@
-import { UsageError } from '../../errors.ts';
+import { OperationalError } from '../../errors.ts';
 import type { Entity, Queue } from '../../messaging/entity.ts';
 import type { Message } from '../../protocol/message.ts';
 import { deferred } from '../../runtime/deferred.ts';
@@ -25,7 +25,8 @@ export class RedisChannel implements Channel {
   }
 
   #open(): RedisConnection {
-    if (this.#closing || this.#lost) throw new UsageError('the channel is closed; open another one');
+    if (this.#closing || this.#lost)
+      throw new OperationalError('the Redis channel is closed; open another one', { recoverable: true });
     return this.#connection;
   }
 
@@ -45,7 +46,8 @@ export class RedisChannel implements Channel {
 
   async consume(queue: Queue, deliver: (delivery: Delivery) => void, options: ConsumeOptions): Promise<Consumer> {
     const connection = this.#open();
-    const source = connection.bindings.fanout(queue.name) ?? fanoutOf(queue);
+    if (isFanout(queue) && !connection.bindings.fanout(queue.name)) await this.declare(queue);
+    const source = connection.bindings.fanout(queue.name);
     const consumer = source ? await this.#subscribe(queue, source, deliver) : await this.#read(queue, deliver, options);
     this.#consumers.add(consumer);
     return consumer;
@@ -193,8 +195,8 @@ export class RedisChannel implements Channel {
   }
 }
 
-function fanoutOf({ exchange, routingKey }: Queue): { exchange: string; routingKey: string } | undefined {
-  return exchange?.type === 'fanout' ? { exchange: exchange.name, routingKey } : undefined;
+function isFanout({ exchange }: Queue): boolean {
+  return exchange?.type === 'fanout';
 }
 
 function throwFirst(replies: readonly unknown[]): void {

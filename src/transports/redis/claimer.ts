@@ -241,7 +241,7 @@ export class Claimer {
       return;
     }
     if (!wanted) {
-      if (lease) this.#ledger.restore([lease], { first: true, counted: false }).catch(() => {});
+      if (lease) this.#ledger.restore([lease], { first: true }).catch(() => {});
       return;
     }
     const held = lease && { lease, ledger: this.#ledger, release: () => this.#release(reader) };

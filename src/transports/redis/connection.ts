@@ -134,7 +134,10 @@ export class RedisConnection implements Connection {
     ledger
       .reconcile()
       .then(() => this.#keeper.start())
-      .catch((error: unknown) => this.context.log.error({ error }, 'looking after an earlier connection failed'));
+      .catch((error: unknown) => {
+        // Where this connection has ended too, the next one does it.
+        if (!this.#ended) this.context.log.error({ error }, 'looking after an earlier connection failed');
+      });
   }
 
   #fail(error: CeleryError): void {

@@ -28,8 +28,8 @@ export class RedisDelivery implements Delivery {
     this.routingKey = envelope.routingKey;
     this.deliveryTag = envelope.deliveryTag;
     this.redelivered = envelope.redelivered || envelope.message.headers['redelivered'] === true;
-    // Python's restores are not counted; the flag shows that there was at least one.
-    this.deliveryCount = held && Math.max(restores + 1, this.redelivered ? 2 : 1);
+    // Counted are takeovers and sweeps of ours; what was returned on purpose, and Python's sweeps, are not.
+    this.deliveryCount = held && restores + 1;
     this.#lease = held?.lease;
     this.#ledger = held?.ledger;
     this.#release = held?.release;

@@ -196,11 +196,11 @@ export class Ledger {
   async reject(lease: Lease, requeue: boolean): Promise<void> {
     if (!requeue) return this.ack(lease);
     if (lease.state !== 'held') return;
-    await this.restore([lease], { first: false, counted: true });
+    await this.restore([lease], { first: false });
   }
 
-  /** Puts messages back and forgets them. `counted`: it counts as a delivery that failed. */
-  async restore(leases: readonly Lease[], how: { readonly first: boolean; readonly counted: boolean }): Promise<void> {
+  /** Puts messages back on purpose, which does not count as a delivery that failed, and forgets them. */
+  async restore(leases: readonly Lease[], { first }: { readonly first: boolean }): Promise<void> {
     const held = leases.filter(({ state }) => state === 'held');
     for (const lease of held) lease.state = 'settling';
     await this.#renewing;
@@ -208,7 +208,7 @@ export class Ledger {
       const page: Held[] = held
         .slice(i, i + PAGE)
         .map(({ tag, score, readyKey }) => ({ tag, score, targets: [readyKey], record: undefined }));
-      const options = { ...how, owned: this.ownedKey, deadOwner: undefined };
+      const options = { first, counted: false, owned: this.ownedKey, deadOwner: undefined };
       await this.#through((socket) => putBack(socket, this.#keys, page, options));
     }
     for (const lease of held) this.#close(lease, 'settled');
@@ -216,7 +216,7 @@ export class Ledger {
 
   /** Puts everything back that is not settled, newest first, so that the oldest is served first again. */
   async restoreAll(): Promise<void> {
-    await this.restore([...this.#leases.values()].toReversed(), { first: true, counted: false });
+    await this.restore([...this.#leases.values()].toReversed(), { first: true });
   }
 
   async quarantine(lease: Lease, queue: string, text: string): Promise<void> {
@@ -231,7 +231,7 @@ export class Ledger {
     const dropped = this.#dropped;
     if (dropped.length > 0) {
       this.#dropped = [];
-      await this.restore(dropped, { first: true, counted: false });
+      await this.restore(dropped, { first: true });
     }
     // A third of the smallest timeout that any peer may use: Python's default is an hour.
     const everyMs = Math.min(this.#settings.visibilityTimeoutMs, 3_600_000) / 3;

@@ -140,10 +140,10 @@ export class RedisSocket {
 
   #fault(error: unknown, what: string): CeleryError {
     const code = replyCode(error);
-    if (code === undefined) return this.#failure ?? translate(error, what);
     const translated = translate(error, what);
-    if (replyKind(code) === 'connection') this.#end(translated);
-    return translated;
+    // What is no reply comes from the client: its socket is broken, even where it has not said so yet.
+    if (code === undefined || replyKind(code) === 'connection') this.#end(translated);
+    return code === undefined ? (this.#failure ?? translated) : translated;
   }
 
   /** Runs a script by its digest, sending the text only to a server that does not know it. */

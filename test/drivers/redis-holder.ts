@@ -1,0 +1,30 @@
+/*
+ * A process that holds messages: `tsx redis-holder.ts URL QUEUE OPTIONS`.
+ * Says `got <text>` for each; on a line of input it says whether it still holds them, acknowledges, and says `acked`.
+ */
+import { createInterface } from 'node:readline';
+import type { Delivery } from '../../src/transports/transport.ts';
+import { queue, text, transport } from './redis-support.ts';
+
+const [url = '', name = '', options = '{}'] = process.argv.slice(2);
+
+async function main(): Promise<void> {
+  const connection = await transport(url, JSON.parse(options) as Record<string, unknown>).connect();
+  const channel = await connection.channel();
+  const held: Delivery[] = [];
+  await channel.consume(
+    queue(name),
+    (delivery) => {
+      held.push(delivery);
+      console.log(`got ${text(delivery)}`);
+    },
+    { prefetch: 100 },
+  );
+  for await (const _ of createInterface({ input: process.stdin })) {
+    for (const delivery of held) console.log(`held ${await delivery.held()}`);
+    await Promise.all(held.map((delivery) => delivery.ack()));
+    console.log('acked');
+  }
+}
+
+void main();
