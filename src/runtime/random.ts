@@ -50,5 +50,12 @@ export function seededRandom(seed: number): Random {
     mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed;
     return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32;
   };
-  return { next, uuid: () => formatUuid(Uint8Array.from({ length: 16 }, () => Math.floor(next() * 256)), 0) };
+  return {
+    next,
+    uuid: () =>
+      formatUuid(
+        Uint8Array.from({ length: 16 }, () => Math.floor(next() * 256)),
+        0,
+      ),
+  };
 }

@@ -11,7 +11,7 @@ import type { Available } from './available.ts';
 
 const CACHE = fileURLToPath(new URL('../../.cache/', import.meta.url));
 export const PYTHON: string = `${CACHE}python/bin/python`;
-const PYTHON_PACKAGES = ['celery==5.6.*', 'redis', 'brotli', 'zstandard'];
+const PYTHON_PACKAGES = ['celery[redis]==5.6.*', 'packaging', 'brotli', 'backports.zstd'];
 
 function works(command: string, ...args: string[]): boolean {
   return spawnSync(command, args, { stdio: 'ignore' }).status === 0;
@@ -46,7 +46,7 @@ function redis(): string {
 
 function python(): string {
   const marker = `${CACHE}python/ready`;
-  if (existsSync(marker) && works(PYTHON, '-c', 'import celery, redis')) return '';
+  if (existsSync(marker) && works(PYTHON, '-c', 'import celery, kombu.transport.redis')) return '';
   console.log('installing Python Celery into .cache/python …');
   mkdirSync(CACHE, { recursive: true });
   rmSync(`${CACHE}python`, { recursive: true, force: true });
@@ -67,7 +67,7 @@ function python(): string {
     aptInstall('python3-celery', 'python3-redis');
     if (!works('python3', '-m', 'venv', '--system-site-packages', `${CACHE}python`)) return 'no virtual environment';
   }
-  if (!works(PYTHON, '-c', 'import celery, redis')) return 'Python Celery cannot be imported';
+  if (!works(PYTHON, '-c', 'import celery, kombu.transport.redis')) return 'Python Celery cannot be imported';
   writeFileSync(marker, '');
   return '';
 }

@@ -1,0 +1,119 @@
+import { spawn, type ChildProcess } from 'node:child_process';
+import { once } from 'node:events';
+import { fileURLToPath } from 'node:url';
+import { PYTHON } from './global-setup.ts';
+import { until } from './until.ts';
+
+/*
+ * Real Python Celery on the other side: a worker, its command line, and calls sent from a Python process.
+ */
+
+const FOLDER = fileURLToPath(new URL('./python/', import.meta.url));
+
+export interface PythonSide {
+  readonly broker: string;
+  readonly backend: string;
+  readonly ledger?: string;
+}
+
+function environment({ broker, backend, ledger }: PythonSide): NodeJS.ProcessEnv {
+  return {
+    ...process.env,
+    INTEROP_BROKER: broker,
+    INTEROP_BACKEND: backend,
+    INTEROP_LEDGER: ledger ?? '/dev/null',
+    PYTHONDONTWRITEBYTECODE: '1',
+  };
+}
+
+export interface PythonWorker extends AsyncDisposable {
+  readonly process: ChildProcess;
+  /** What it has logged so far. */
+  readonly log: () => string;
+}
+
+/** A Celery worker that is ready when the promise resolves. */
+export async function pythonWorker(
+  side: PythonSide,
+  options: {
+    readonly queues?: string;
+    readonly name?: string;
+    readonly concurrency?: number;
+    readonly pool?: string;
+  } = {},
+): Promise<PythonWorker> {
+  const { queues = 'celery', name = 'py@test', concurrency = 2, pool = 'threads' } = options;
+  const args = ['-m', 'celery', '-A', 'tasks', 'worker', '-l', 'INFO', '-P', pool, '-c', String(concurrency)];
+  const child = spawn(PYTHON, [...args, '-Q', queues, '-n', name], {
+    cwd: FOLDER,
+    env: environment(side),
+    stdio: ['ignore', 'pipe', 'pipe'],
+    detached: true,
+  });
+  let log = '';
+  for (const stream of [child.stdout, child.stderr]) stream.on('data', (chunk: Buffer) => (log += chunk.toString()));
+  await until(() => log.includes('ready.') || child.exitCode !== null, {
+    message: `the Python worker is ready:\n${log}`,
+    timeoutMs: 60_000,
+  });
+  if (child.exitCode !== null) throw new Error(`the Python worker ended: ${log}`);
+  return {
+    process: child,
+    log: () => log,
+    async [Symbol.asyncDispose]() {
+      if (child.exitCode !== null || child.signalCode !== null) return;
+      const gone = once(child, 'exit');
+      process.kill(-(child.pid as number), 'SIGKILL');
+      await gone;
+    },
+  };
+}
+
+/** One call for `pythonCalls`; options are those of `send_task`, under Python's names. */
+export interface PythonCall {
+  readonly name: string;
+  readonly args?: readonly unknown[];
+  readonly kwargs?: Readonly<Record<string, unknown>>;
+  readonly options?: Readonly<Record<string, unknown>>;
+  /** Do not wait for the result. */
+  readonly forget?: boolean;
+}
+
+export interface PythonOutcome {
+  readonly id: string;
+  readonly state?: string;
+  readonly value?: unknown;
+  /** Python's name of the value's type. */
+  readonly type?: string;
+  readonly error?: string;
+  readonly args?: readonly string[];
+  readonly traceback?: string | null;
+}
+
+/** Sends the calls from a Python process and awaits their results there. */
+export async function pythonCalls(side: PythonSide, calls: readonly PythonCall[]): Promise<PythonOutcome[]> {
+  const { stdout } = await run(side, ['call.py'], JSON.stringify(calls));
+  return JSON.parse(stdout) as PythonOutcome[];
+}
+
+/** `celery -A tasks …`, as an operator types it. */
+export function celeryCli(side: PythonSide, ...args: string[]): Promise<{ stdout: string; code: number | null }> {
+  return run(side, ['-m', 'celery', '-A', 'tasks', ...args], undefined, true);
+}
+
+async function run(
+  side: PythonSide,
+  args: readonly string[],
+  input?: string,
+  mayFail = false,
+): Promise<{ stdout: string; code: number | null }> {
+  const child = spawn(PYTHON, args, { cwd: FOLDER, env: environment(side), stdio: ['pipe', 'pipe', 'pipe'] });
+  let stdout = '';
+  let stderr = '';
+  child.stdout.on('data', (chunk: Buffer) => (stdout += chunk.toString()));
+  child.stderr.on('data', (chunk: Buffer) => (stderr += chunk.toString()));
+  child.stdin.end(input);
+  const [code] = (await once(child, 'close')) as [number | null];
+  if (code !== 0 && !mayFail) throw new Error(`${args.join(' ')} ended with ${code}: ${stderr}`);
+  return { stdout, code };
+}

@@ -1,0 +1,27 @@
+"""Sends the calls given as JSON on standard input and prints what became of them."""
+import json
+import sys
+
+from tasks import app
+
+outcomes = []
+handles = []
+for call in json.load(sys.stdin):
+    options = dict(call.get("options") or {})
+    handles.append((call, app.send_task(call["name"], call.get("args"), call.get("kwargs"), **options)))
+for call, handle in handles:
+    if call.get("forget"):
+        outcomes.append({"id": handle.id})
+        continue
+    try:
+        value = handle.get(timeout=call.get("timeout", 20))
+        outcomes.append({"id": handle.id, "state": handle.state, "value": value, "type": type(value).__name__})
+    except Exception as error:
+        outcomes.append({
+            "id": handle.id,
+            "state": handle.state,
+            "error": type(error).__name__,
+            "args": [str(arg) for arg in error.args],
+            "traceback": handle.traceback,
+        })
+print(json.dumps(outcomes))

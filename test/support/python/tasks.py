@@ -1,0 +1,79 @@
+"""The Python side of interop tests: tasks of all shapes. Broker and backend come from the environment."""
+import os
+import time
+
+from celery import Celery
+
+app = Celery("interop", broker=os.environ["INTEROP_BROKER"], backend=os.environ["INTEROP_BACKEND"])
+app.conf.update(
+    broker_connection_retry_on_startup=True,
+    broker_transport_options={"visibility_timeout": float(os.environ.get("INTEROP_VISIBILITY", "3600"))},
+    task_acks_late=True,
+    worker_prefetch_multiplier=4,
+    worker_send_task_events=False,
+)
+
+
+@app.task(name="py.echo")
+def echo(value):
+    return value
+
+
+@app.task(name="py.describe")
+def describe(*args, **kwargs):
+    """What arrived, with Python's own type names."""
+    return [[type(arg).__name__, arg] for arg in args], {key: type(value).__name__ for key, value in kwargs.items()}
+
+
+@app.task(name="py.add")
+def add(x, y):
+    return x + y
+
+
+@app.task(name="py.fail")
+def fail(text):
+    raise ValueError(text)
+
+
+@app.task(name="py.flaky", bind=True, max_retries=3)
+def flaky(self, until):
+    if self.request.retries < until:
+        raise self.retry(countdown=0.2, exc=KeyError("not yet"))
+    return self.request.retries
+
+
+@app.task(name="py.request", bind=True)
+def request(self):
+    info = self.request
+    return {
+        "id": info.id,
+        "origin": info.origin,
+        "eta": info.eta,
+        "expires": info.expires,
+        "timelimit": list(info.timelimit),
+        "root_id": info.root_id,
+        "parent_id": info.parent_id,
+        "argsrepr": info.argsrepr,
+        "headers": info.headers,
+        "priority": info.delivery_info.get("priority"),
+        "started": time.time(),
+    }
+
+
+@app.task(name="py.record")
+def record(identity, milliseconds):
+    path = os.environ["INTEROP_LEDGER"]
+
+    def line(what):
+        descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
+        os.write(descriptor, f"{identity} {os.getpid()} {what}\n".encode())
+        os.close(descriptor)
+
+    line("start")
+    time.sleep(milliseconds / 1000)
+    line("end")
+
+
+@app.task(name="shared.record")
+def shared_record(identity, milliseconds):
+    record(identity, milliseconds)
