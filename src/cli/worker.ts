@@ -131,9 +131,19 @@ async function loadTasks(session: Session, app: Celery, include: readonly string
   await app.ready();
   for (const name of include) {
     if (!/[*?{[]/.test(name)) await session.loader.import(session.loader.resolve(name));
-    else if ((await app.discover(name, { cwd: session.io.cwd() })).length === 0) {
+    else if ((await discovered(app, name, session.io.cwd())).length === 0) {
       throw new CommandError(`--include: no file matches ${name}`, { exitCode: EXIT.usage });
     }
+  }
+}
+
+/** A folder that does not exist has no files. */
+async function discovered(app: Celery, glob: string, cwd: string): Promise<readonly string[]> {
+  try {
+    return await app.discover(glob, { cwd });
+  } catch (error) {
+    if ((error as { readonly syscall?: unknown }).syscall === 'scandir') return [];
+    throw error;
   }
 }
 

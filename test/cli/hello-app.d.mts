@@ -1,0 +1,3 @@
+import type { Celery } from '../../src/index.ts';
+
+export declare const app: Celery;
