@@ -3,7 +3,7 @@ import { Celery } from 'celeriac';
 import { Worker } from 'celeriac/worker';
 
 const app = new Celery({ broker: 'memory://', backend: 'memory://' });
-const later = app.task('mail.send', (to) => `sent to ${to}`);
+const later = app.task('mail.send', (/** @type {string} */ to) => `sent to ${to}`);
 
 const worker = new Worker(app, { hostname: 'w1@example', concurrency: 4 });
 await worker.start();

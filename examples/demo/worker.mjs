@@ -8,8 +8,9 @@ const worker = new Worker(app, { hostname, concurrency: 8 });
 await worker.start();
 process.send('ready');
 process.once('disconnect', () => process.exit(0)); // the demo is gone: nobody would stop this process
-process.once('SIGTERM', async () => {
+async function stop() {
   await worker.stop('warm');
   await app.close();
-  process.disconnect();
-});
+  process.disconnect?.(); // the channel to the parent would keep this process alive
+}
+process.once('SIGTERM', () => void stop());

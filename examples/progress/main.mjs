@@ -4,7 +4,7 @@ import { Celery } from 'celeriac';
 import { Worker } from 'celeriac/worker';
 
 const app = new Celery({ broker: 'memory://', backend: 'memory://' });
-const convert = app.task('video.convert', { bind: true }, async (ctx, frames) => {
+const convert = app.task('video.convert', { bind: true }, async (ctx, /** @type {number} */ frames) => {
   for (let done = 1; done <= frames; done++) {
     await wait(20, undefined, { signal: ctx.signal });
     await ctx.progress(done, frames);

@@ -9,7 +9,7 @@ let calls = 0;
 const fetchRate = app.task(
   'rates.fetch',
   { autoretryFor: [Unavailable], retryBackoff: '100ms', retryJitter: false, maxRetries: 5 },
-  (currency) => {
+  (/** @type {string} */ currency) => {
     calls++;
     if (calls < 3) throw new Unavailable(`${currency}: try again`);
     return 1.08;

@@ -12,7 +12,7 @@ await worker.start();
 const chained = await (await chain(add.s(2, 3), add.s(4), square.s()).delay()).get({ timeout: '10s' });
 console.log(`(2 + 3 + 4)² = ${chained}`);
 const squares = await (await group([1, 2, 3].map((n) => square.s(n))).delay()).get({ timeout: '10s' });
-console.log(`squares: ${squares}`);
+console.log(`squares: ${squares.join(', ')}`);
 
 await worker.stop();
 await app.close();
