@@ -81,7 +81,9 @@ async function beside(peer, kind, concurrency, measure) {
 async function idle(peer, kind) {
   return beside(peer, kind, 100, async () => {
     const calls = () =>
-      Number(/total_commands_processed:(\d+)/.exec(spawnSync('redis-cli', ['-u', redis.url, 'INFO', 'stats']).stdout)?.[1]);
+      Number(
+        /total_commands_processed:(\d+)/.exec(spawnSync('redis-cli', ['-u', redis.url, 'INFO', 'stats']).stdout)?.[1],
+      );
     const before = calls();
     await new Promise((resolve) => setTimeout(resolve, 10_000));
     return { perSecond: (calls() - before - 1) / 10 };
@@ -95,7 +97,8 @@ for (const kind of flags.broker.split(',')) {
     const add = (workload, label, run) => wanted(workload) && cells.push({ broker: kind, peer: peer.name, label, run });
     if (kind === 'memory') {
       let shared;
-      const alone = async () => (shared = await ask(peer.run({ op: 'alone', broker: 'memory://', concurrency: 100, n: tasks(50_000, peer) })));
+      const alone = async () =>
+        (shared = await ask(peer.run({ op: 'alone', broker: 'memory://', concurrency: 100, n: tasks(50_000, peer) })));
       add('enqueue', 'enqueue, bulk of 1000', async () => (await alone()).enqueue);
       add('drain', 'drain, concurrency 100', async () => (shared ?? (await alone())).drained);
       add('roundTrip', 'round trip', async () => (shared ?? (await alone())).roundTrip);
@@ -105,12 +108,19 @@ for (const kind of flags.broker.split(',')) {
     if (!peer.slow) add('enqueue', 'enqueue, 100 in flight', () => enqueue(peer, kind, 'inFlight', 60_000));
     add('enqueue', 'enqueue, bulk of 1000', () => enqueue(peer, kind, 'bulk', 100_000));
     for (const concurrency of peer.slow ? [1] : [1, 10, 100]) {
-      add('drain', `drain, concurrency ${concurrency}`, () => drain(peer, kind, concurrency, concurrency === 1 ? 10_000 : 50_000));
+      add('drain', `drain, concurrency ${concurrency}`, () =>
+        drain(peer, kind, concurrency, concurrency === 1 ? 10_000 : 50_000),
+      );
     }
-    add('awaited', 'results awaited', () => beside(peer, kind, 100, (broker) => ask(peer.run({ op: 'awaited', broker, n: tasks(20_000, peer) }))));
-    add('roundTrip', 'round trip', () => beside(peer, kind, 10, (broker) => ask(peer.run({ op: 'roundTrip', broker, n: tasks(2_000, peer) }))));
+    add('awaited', 'results awaited', () =>
+      beside(peer, kind, 100, (broker) => ask(peer.run({ op: 'awaited', broker, n: tasks(20_000, peer) }))),
+    );
+    add('roundTrip', 'round trip', () =>
+      beside(peer, kind, 10, (broker) => ask(peer.run({ op: 'roundTrip', broker, n: tasks(2_000, peer) }))),
+    );
     if (!peer.slow) {
-      for (const depth of [1_000, 10_000, 100_000]) add('depth', `drain of ${depth} queued`, () => drain(peer, kind, 100, depth));
+      for (const depth of [1_000, 10_000, 100_000])
+        add('depth', `drain of ${depth} queued`, () => drain(peer, kind, 100, depth));
     }
     if (kind === 'redis' && !peer.slow) add('idle', 'idle worker, broker commands', () => idle(peer, kind));
   }
@@ -133,4 +143,9 @@ try {
   rmSync(folder, { recursive: true, force: true });
 }
 if (flags.json) writeFileSync(flags.json, JSON.stringify(results, undefined, 2));
-console.log(report(results, all.map((peer) => peer.name)));
+console.log(
+  report(
+    results,
+    all.map((peer) => peer.name),
+  ),
+);

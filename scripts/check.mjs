@@ -49,6 +49,7 @@ export const clock: ManualClock = new ManualClock();
 }
 
 const user = consumer();
+/** @type {[name: string, command: string, args: string[], cwd?: string][]} */
 const steps = [
   ['format', bin('prettier'), ['--check', '--log-level', 'warn', '.']],
   ['lint', bin('oxlint'), ['--type-aware', '--deny-warnings']],

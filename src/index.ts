@@ -23,7 +23,15 @@ export type { AsyncResult, GetOptions, GroupResult } from './result/async-result
 export { EagerResult } from './result/eager-result.ts';
 export type { ResultMeta, Snapshot } from './result/snapshot.ts';
 export type { RevokeOptions } from './result/source.ts';
-export { compareStates, isReady, State } from './result/states.ts';
+export {
+  compareStates,
+  EXCEPTION_STATES,
+  isReady,
+  PROPAGATE_STATES,
+  READY_STATES,
+  State,
+  UNREADY_STATES,
+} from './result/states.ts';
 export type { Clock } from './runtime/clock.ts';
 export type { Duration } from './runtime/duration.ts';
 export type { Logger, LogLevel } from './runtime/logger.ts';

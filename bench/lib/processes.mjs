@@ -32,7 +32,10 @@ export function start({ command, args, env }) {
     child,
     next: () =>
       new Promise((resolve, reject) => {
-        const timer = setTimeout(() => reject(new Error(`${args[0]} gave no answer in ${DEADLINE_MS} ms`)), DEADLINE_MS);
+        const timer = setTimeout(
+          () => reject(new Error(`${args[0]} gave no answer in ${DEADLINE_MS} ms`)),
+          DEADLINE_MS,
+        );
         waiting.push({ resolve, reject, timer });
         settle();
       }),

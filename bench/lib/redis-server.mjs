@@ -28,7 +28,11 @@ export async function redisServer() {
   if (process.env.BENCH_REDIS_URL) return { url: process.env.BENCH_REDIS_URL, pid: undefined, stop() {} };
   const port = await freePort();
   const dir = mkdtempSync(join(tmpdir(), 'celeriac-bench-'));
-  const child = spawn('redis-server', ['--port', String(port), '--bind', '127.0.0.1', '--save', '', '--appendonly', 'no', '--dir', dir], { stdio: 'ignore' });
+  const child = spawn(
+    'redis-server',
+    ['--port', String(port), '--bind', '127.0.0.1', '--save', '', '--appendonly', 'no', '--dir', dir],
+    { stdio: 'ignore' },
+  );
   let failed = false;
   child.on('error', () => (failed = true));
   for (let attempt = 0; attempt < 100 && !failed; attempt++) {

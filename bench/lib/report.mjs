@@ -1,7 +1,8 @@
 // Results to a Markdown table: one row per broker and workload, a column per peer, ratios to the first peer.
 
 const median = (numbers) => [...numbers].sort((a, b) => a - b)[Math.floor(numbers.length / 2)];
-const figure = (number) => (number >= 100 ? Math.round(number).toLocaleString('en').replaceAll(',', ' ') : number.toPrecision(3));
+const figure = (number) =>
+  number >= 100 ? Math.round(number).toLocaleString('en').replaceAll(',', ' ') : number.toPrecision(3);
 
 function summary(rows) {
   if (rows.length === 0) return undefined;
@@ -15,7 +16,9 @@ function cellText(mine, first) {
     const ratio = first && first !== mine ? ` (${(mine.p50 / first.p50).toFixed(2)}×)` : '';
     return `${mine.p50.toFixed(2)} / ${mine.p99.toFixed(2)} ms${ratio}`;
   }
-  const extra = [mine.cpu && `${mine.cpu.toFixed(0)} µs`, mine.rss && `${mine.rss.toFixed(0)} MB`].filter(Boolean).join(', ');
+  const extra = [mine.cpu && `${mine.cpu.toFixed(0)} µs`, mine.rss && `${mine.rss.toFixed(0)} MB`]
+    .filter(Boolean)
+    .join(', ');
   const ratio = first && first !== mine ? ` (${(mine.perSecond / first.perSecond).toFixed(2)}×)` : '';
   return `${figure(mine.perSecond)}/s${ratio}${extra ? `, ${extra}` : ''}`;
 }
@@ -26,7 +29,8 @@ export function report(results, peers) {
   const lines = [`| broker | workload | ${peers.join(' | ')} |`, `|---|---|${peers.map(() => '---:').join('|')}|`];
   for (const label of labels) {
     const [broker, workload] = label.split('\t');
-    const of = (peer) => summary(results.filter((row) => row.broker === broker && row.label === workload && row.peer === peer));
+    const of = (peer) =>
+      summary(results.filter((row) => row.broker === broker && row.label === workload && row.peer === peer));
     const first = of(peers[0]);
     const cells = peers.map((peer, index) => cellText(index === 0 ? first : of(peer), first));
     lines.push(`| ${broker} | ${workload} | ${cells.join(' | ')} |`);

@@ -4,7 +4,11 @@ import { counter, inFlight, latencies, peer, timed } from '../lib/peer.mjs';
 const BULK = 1_000;
 function open({ broker }, settings) {
   const url = new URL(broker);
-  return new Queue('bench', { redis: { host: url.hostname, port: Number(url.port) }, removeOnSuccess: true, ...settings });
+  return new Queue('bench', {
+    redis: { host: url.hostname, port: Number(url.port) },
+    removeOnSuccess: true,
+    ...settings,
+  });
 }
 const sender = { isWorker: false, getEvents: false, storeJobs: false };
 const waiter = { isWorker: false };
@@ -24,7 +28,9 @@ await peer({
       else if (options.mode === 'inFlight') await inFlight(options.n, 100, (i) => queue.createJob({ i }).save());
       else {
         for (let low = 0; low < options.n; low += BULK) {
-          await queue.saveAll(Array.from({ length: Math.min(BULK, options.n - low) }, (_, i) => queue.createJob({ i: low + i })));
+          await queue.saveAll(
+            Array.from({ length: Math.min(BULK, options.n - low) }, (_, i) => queue.createJob({ i: low + i })),
+          );
         }
       }
     });
@@ -41,7 +47,9 @@ await peer({
     const queue = open(options, waiter);
     const go = async (n) => {
       for (let low = 0; low < n; low += BULK) {
-        await Promise.all(Array.from({ length: Math.min(BULK, n - low) }, (_, i) => finished(queue, { echo: true, i: low + i })));
+        await Promise.all(
+          Array.from({ length: Math.min(BULK, n - low) }, (_, i) => finished(queue, { echo: true, i: low + i })),
+        );
       }
     };
     await go(50);

@@ -11,7 +11,11 @@ const open = (options) => new Queue('bench', { connection: connectionOf(options)
 async function bulk(queue, n, name) {
   const jobs = [];
   for (let low = 0; low < n; low += BULK) {
-    jobs.push(...(await queue.addBulk(Array.from({ length: Math.min(BULK, n - low) }, (_, i) => ({ name, data: { i: low + i } })))));
+    jobs.push(
+      ...(await queue.addBulk(
+        Array.from({ length: Math.min(BULK, n - low) }, (_, i) => ({ name, data: { i: low + i } })),
+      )),
+    );
   }
   return jobs;
 }

@@ -5,7 +5,7 @@ const BULK = 1_000;
 
 function open({ broker, backend }) {
   const app = new Celery({ broker, backend: backend ?? broker });
-  return { app, noop: app.task('noop', { ignoreResult: true }, () => undefined), echo: app.task('echo', (i) => i) };
+  return { app, noop: app.task('noop', { ignoreResult: true }, (_i) => undefined), echo: app.task('echo', (i) => i) };
 }
 
 async function work({ app, noop }, { n, concurrency }, hit = counter(n)) {

@@ -39,7 +39,21 @@ function celery() {
       return options.op === 'worker'
         ? {
             command: python,
-            args: ['-m', 'celery', '--workdir', here('.'), '-A', 'celery_app', 'worker', '-P', 'solo', '--without-gossip', '--without-mingle', '-l', 'ERROR'],
+            args: [
+              '-m',
+              'celery',
+              '--workdir',
+              here('.'),
+              '-A',
+              'celery_app',
+              'worker',
+              '-P',
+              'solo',
+              '--without-gossip',
+              '--without-mingle',
+              '-l',
+              'ERROR',
+            ],
             env,
           }
         : { command: python, args: [here('celery_app.py'), JSON.stringify(options)], env };

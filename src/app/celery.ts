@@ -18,7 +18,8 @@ import { RetryingBackend } from '../result/retrying-backend.ts';
 import type { ResultSource } from '../result/source.ts';
 import { TaskResult } from '../result/task-result.ts';
 import { systemClock, type Clock } from '../runtime/clock.ts';
-import { silentLogger, type Logger } from '../runtime/logger.ts';
+import { LogRelay } from '../runtime/log-relay.ts';
+import type { Logger } from '../runtime/logger.ts';
 import { systemRandom, type Random } from '../runtime/random.ts';
 import { createSerializers, type SerializerRegistry } from '../serializers/registry.ts';
 import { openTransport } from '../transports/drivers.ts';
@@ -121,7 +122,7 @@ export class Celery {
     this.main = main ?? 'celeriac';
     this.clock = clock ?? systemClock;
     this.random = random ?? systemRandom();
-    this.log = log ?? silentLogger;
+    this.log = log ?? new LogRelay();
     this.oid = this.random.uuid();
     this.signals = new SignalHub(this.log);
     this.errorNames = this.#errorNames;

@@ -12,7 +12,6 @@ import type { ErrorRegistry, ExceptionRecord } from './exception-record.ts';
 import { pyRepr } from './repr.ts';
 
 export {
-  JS_ERRORS,
   pythonRepr,
   toExceptionRecord,
   type ErrorNames,

@@ -110,13 +110,3 @@ export function isoWriter(timezone?: string | null): (ms: number) => string {
 export function toIso(ms: number, timezone?: string | null): string {
   return timezone === undefined || timezone === null ? format(ms, 0) : isoWriter(timezone)(ms);
 }
-
-/** Seconds as the wire has them, to milliseconds. */
-export function secondsToMs(seconds: number): number {
-  return seconds * 1000;
-}
-
-/** Milliseconds to seconds as the wire has them. */
-export function msToSeconds(ms: number): number {
-  return ms / 1000;
-}

@@ -167,14 +167,11 @@ export class Database {
   }
 
   #poll(): void {
-    this.#timer = this.#clock.setTimer(
-      POLL_MS,
-      () => {
-        this.#look();
-        if (this.#open && this.#listeners.size > 0) this.#poll();
-      },
-      { keepAlive: false },
-    );
+    // Keeps the process alive: somebody waits for what others write.
+    this.#timer = this.#clock.setTimer(POLL_MS, () => {
+      this.#look();
+      if (this.#open && this.#listeners.size > 0) this.#poll();
+    });
   }
 
   readonly #look = (): void => {

@@ -54,6 +54,7 @@ export class Consumer {
   readonly #stop = new AbortController();
   #state: ConsumerState = 'closed';
   #session: Session | undefined;
+  #running: Promise<void> | undefined;
   #prefetch = -1;
   #prefetchQueued = false;
 
@@ -73,7 +74,12 @@ export class Consumer {
   }
 
   /** Runs until `drain()`. @throws the last error when no more tries are allowed */
-  async run(): Promise<void> {
+  run(): Promise<void> {
+    this.#running ??= this.#run();
+    return this.#running;
+  }
+
+  async #run(): Promise<void> {
     const { app, log, counters } = this.#parts;
     const { signal } = this.#stop;
     for (let failures = 0; !signal.aborted;) {
@@ -105,8 +111,10 @@ export class Consumer {
     try {
       this.#state = 'connecting';
       connection = await this.#connect();
+      this.#stop.signal.throwIfAborted();
       this.#state = 'declaring';
       const session = await this.#within(DECLARE_TIMEOUT_MS, 'declaring', this.#open(connection));
+      this.#stop.signal.throwIfAborted();
       this.#session = session;
       this.#state = 'consuming';
       this.#parts.counters.connects++;
@@ -227,7 +235,7 @@ export class Consumer {
   /** Stops deliveries; the connection stays, so that what runs can be settled. Harmless twice. */
   async drain(): Promise<void> {
     if (this.#state === 'consuming') this.#state = 'draining';
-    this.#stop.abort();
+    this.#stop.abort(STOPPED);
     const session = this.#session;
     if (!session) return;
     const cancelled = Promise.allSettled([...session.consumers.values()].map((consumer) => consumer.cancel()));
@@ -239,6 +247,8 @@ export class Consumer {
   /** Returns what is unsettled to its queues and disconnects. Harmless twice, and before `run()`. */
   async close(): Promise<void> {
     await this.drain();
+    // A connection that was on its way when the stop came is discarded by the run itself.
+    await this.#running?.catch(() => {});
     const session = this.#session;
     this.#session = undefined;
     this.#state = 'closed';

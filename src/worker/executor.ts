@@ -1,3 +1,5 @@
+import { startedRecord } from '../app/follow-up.ts';
+import type { TaskRequest } from '../app/request.ts';
 import { failure, type Outcome } from '../app/trace.ts';
 import { SoftTimeLimitExceeded, TaskRevokedError, TimeLimitExceeded } from '../errors.ts';
 import { decodeBody, decompressMessage } from '../protocol/decode.ts';
@@ -136,6 +138,7 @@ export class Executor {
         await discardMalformed(this.#parts, request.delivery, error, request.headers);
         return this.#leave(request);
       }
+      if (isOver(request)) return;
     }
     const view = viewOf(request.delivery, request.headers, request.body, this.#parts.hostname);
     request.view = view;
@@ -149,7 +152,10 @@ export class Executor {
     counters.total.set(name, (counters.total.get(name) ?? 0) + 1);
     if (!task.options.acksLate) acknowledge(this.#parts, request);
     if (events.taskEvents && task.options.sendEvents) events.send('task-started', { uuid: request.id });
-    if (task.options.trackStarted && !request.ignoresResult) await this.#storeStarted(request);
+    if (task.options.trackStarted && !request.ignoresResult) {
+      await this.#storeStarted(request);
+      if (isOver(request)) return;
+    }
     // 4
     let outcome: Outcome;
     try {
@@ -197,18 +203,8 @@ export class Executor {
 
   async #storeStarted(request: Request): Promise<void> {
     const { app, backend, hostname, log } = this.#parts;
-    const result = { pid: process.pid, hostname };
     try {
-      await backend.store({
-        taskId: request.id,
-        status: 'STARTED',
-        result,
-        traceback: null,
-        children: [],
-        dateDone: null,
-        groupId: request.headers.group,
-        parentId: request.headers.parent_id,
-      });
+      await backend.store(startedRecord(app, request.view as TaskRequest, { pid: process.pid, hostname }));
     } catch (error) {
       log.warn({ error, taskId: request.id, task: request.displayName, app: app.main }, 'STARTED could not be stored');
     }
@@ -238,4 +234,9 @@ export class Executor {
       });
     }
   }
+}
+
+/** Asked after each wait before the run: a termination or a limit may have settled the request meanwhile. */
+function isOver(request: Request): boolean {
+  return request.state !== 'running';
 }

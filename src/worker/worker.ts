@@ -6,7 +6,7 @@ import type { Queue } from '../messaging/entity.ts';
 import { classify, decodeHeaders, decodeV1, decompressMessage } from '../protocol/decode.ts';
 import type { TaskBody, TaskHeaders } from '../protocol/task-message.ts';
 import { parseIso } from '../protocol/time.ts';
-import { sleep } from '../runtime/clock.ts';
+import { sleep, type Timer } from '../runtime/clock.ts';
 import { deferred, type Deferred } from '../runtime/deferred.ts';
 import { durationMs, type Duration } from '../runtime/duration.ts';
 import { TimerQueue } from '../runtime/timers.ts';
@@ -69,6 +69,7 @@ export interface WorkerExit {
 /** After a cold stop aborted the tasks' signals, they have this long to end by themselves. */
 const COLD_GRACE_MS = 1_000;
 const HEARTBEAT_MS = 2_000;
+const STAY_ALIVE_MS = 3_600_000;
 /** Messages held for their ETA where `workerEtaTaskLimit` sets no bound. */
 const MOST_HELD = 10_000;
 
@@ -99,6 +100,7 @@ export class Worker implements AsyncDisposable {
   #starting: Promise<void> | undefined;
   #stopping: Promise<void> | undefined;
   #startedMs = 0;
+  #aliveTimer: Timer | undefined;
 
   constructor(app: Celery, options: WorkerOptions = {}) {
     this.app = app;
@@ -196,6 +198,7 @@ export class Worker implements AsyncDisposable {
     };
     this.#parts = parts;
     this.#startedMs = app.clock.monotonic();
+    this.#stayAlive();
     const { taskTimeLimit, taskSoftTimeLimit } = app.conf;
     this.#executor = new Executor(parts, this.#pool, {
       timeLimitMs: limitMs(options.timeLimit, taskTimeLimit),
@@ -217,6 +220,9 @@ export class Worker implements AsyncDisposable {
     await consumer.ready;
     this.#heartbeat?.start();
     if (app.signals.has('workerReady')) await app.signals.emit('workerReady', { sender: hostname, worker: this });
+    if (!this.#pool.canTerminate) {
+      parts.log.debug({ pool: this.#pool.name }, 'a hard time limit gives up on a task, it cannot end its code');
+    }
     parts.log.info({ queues: this.queues.map(({ name }) => name) }, 'ready');
   }
 
@@ -375,13 +381,9 @@ export class Worker implements AsyncDisposable {
     const { delivery } = request;
     const { log } = this.#parts as WorkerParts;
     try {
-      await this.app.publisher.publishRaw(
-        delivery.message,
-        delivery.exchange === ''
-          ? { exchange: '', routingKey: delivery.queue }
-          : { exchange: delivery.exchange, routingKey: delivery.routingKey },
-        { delayMs },
-      );
+      // To this queue alone: through its exchange, a message bound to several queues would multiply.
+      const to = { exchange: '', routingKey: delivery.queue };
+      await this.app.publisher.publishRaw(delivery.message, to, { delayMs });
       await delivery.ack();
     } catch (error) {
       log.warn({ error, taskId: request.id }, 'a task with a far ETA could not be put back into the broker');
@@ -474,21 +476,29 @@ export class Worker implements AsyncDisposable {
     }
     const { app, hostname } = this;
     parts.log.info({ how: mode, reason, running: executor.running.size }, 'shutting down');
+    // Taken out before the first wait: a slot that becomes free now must not begin another task.
+    const givenBack = this.#giveBack(executor);
     if (app.signals.has('workerShuttingDown')) {
       await app.signals.emit('workerShuttingDown', { sender: hostname, worker: this, how: mode, reason });
     }
     await this.#consumer?.drain();
-    await this.#giveBack(executor);
+    await givenBack;
     if (mode === 'warm') await Promise.race([this.#drained(executor), this.#cold.promise]);
     await this.#cutShort(executor);
     this.#heartbeat?.stop();
     await parts.events.close();
     await this.#consumer?.close();
     parts.timers.clear();
+    this.#aliveTimer?.cancel();
     await this.#pool.close();
     if (app.signals.has('workerShutdown')) await app.signals.emit('workerShutdown', { sender: hostname, worker: this });
     parts.log.info({ reason }, 'stopped');
     this.#exit.resolve({ reason, error });
+  }
+
+  /** A worker that waits for messages keeps its process running, whatever its transport does. */
+  #stayAlive(): void {
+    this.#aliveTimer = this.app.clock.setTimer(STAY_ALIVE_MS, () => this.#stayAlive());
   }
 
   /** What has not begun goes back at once: others may run it while this worker drains. */
@@ -518,7 +528,6 @@ export class Worker implements AsyncDisposable {
 
   /** Aborts what still runs. Its messages are not settled, so closing the connection returns them. */
   async #cutShort(executor: Executor): Promise<void> {
-    if (executor.running.size === 0) return executor.idle();
     executor.abandon(new ShutdownAbort());
     const over = new AbortController();
     await Promise.race([executor.idle(), sleep(this.app.clock, COLD_GRACE_MS, over.signal).catch(() => {})]);
