@@ -1,0 +1,191 @@
+import { spawn, type ChildProcess } from 'node:child_process';
+import { once } from 'node:events';
+import { fileURLToPath } from 'node:url';
+import { afterEach, describe, expect, test } from 'vitest';
+import { Celery, OperationalError } from '../../src/index.ts';
+import { Worker } from '../../src/worker/index.ts';
+import { startRedis, type RedisServer } from '../drivers/redis-support.ts';
+import { missing } from '../support/available.ts';
+import { faultProxy } from '../support/fault-proxy.ts';
+import { Ledger } from '../support/ledger.ts';
+import { until } from '../support/until.ts';
+
+/*
+ * Whole workers on a real Redis that misbehaves. `CELERIAC_CHAOS=full` runs the full durations.
+ */
+
+const full = process.env['CELERIAC_CHAOS'] === 'full';
+const reason = missing('redis');
+const closers: (() => Promise<unknown> | unknown)[] = [];
+
+afterEach(async () => {
+  for (const close of closers.splice(0).reverse()) await close();
+});
+
+async function redis(...args: string[]): Promise<RedisServer> {
+  const server = await startRedis(args);
+  closers.push(() => server.stop());
+  return server;
+}
+
+function openApp(broker: string, backend = broker): Celery {
+  const app = new Celery({ broker, backend, env: {} });
+  closers.push(() => app.close());
+  return app;
+}
+
+function workerProcess(server: RedisServer, ledger: Ledger, name: string): ChildProcess {
+  const script = fileURLToPath(new URL('../support/interop-worker.ts', import.meta.url));
+  const options = { broker: server.url(), backend: server.url(), ledger: ledger.path, name, concurrency: 4 };
+  const child = spawn(process.execPath, ['--import', 'tsx', script, JSON.stringify(options)], {
+    stdio: ['ignore', 'pipe', 'inherit'],
+  });
+  closers.push(() => void child.kill('SIGKILL'));
+  return child;
+}
+
+describe.skipIf(reason !== undefined)(`chaos on Redis${reason === undefined ? '' : ` (skipped: ${reason})`}`, () => {
+  test('a worker keeps consuming through cut connections (users 1a)', async () => {
+    const server = await redis();
+    const app = openApp(server.url());
+    const ran = new Map<string, number>();
+    app.task('count', { ignoreResult: true }, (id: string) => void ran.set(id, (ran.get(id) ?? 0) + 1));
+    const worker = new Worker(app, { concurrency: 8 });
+    closers.push(() => worker.stop('cold'));
+    await worker.start();
+    const admin = server.client();
+    const sent: string[] = [];
+    const rounds = full ? 100 : 12;
+    for (let round = 0; round < rounds; round++) {
+      await admin.call('CLIENT', 'KILL', 'TYPE', 'normal', 'SKIPME', 'yes');
+      for (let i = 0; i < 10; i++) {
+        const id = `${round}-${i}`;
+        const published = await app.send('count', [id]).then(
+          () => true,
+          () => false,
+        );
+        if (published) sent.push(id);
+      }
+    }
+    await until(() => sent.every((id) => ran.has(id)), { message: 'every confirmed task ran', timeoutMs: 60_000 });
+    expect(sent.length).toBeGreaterThan(rounds);
+    expect(worker.isConsuming).toBe(true);
+  });
+
+  test('a worker comes back when the server does (users 1b)', async () => {
+    const server = await redis('--appendonly', 'yes', '--appendfsync', 'always');
+    const app = openApp(server.url());
+    const ran = new Set<number>();
+    app.task('note', { ignoreResult: true }, (n: number) => void ran.add(n));
+    const worker = new Worker(app, { concurrency: 4 });
+    closers.push(() => worker.stop('cold'));
+    await worker.start();
+    for (let n = 0; n < 20; n++) await app.send('note', [n]);
+    await server.kill('SIGKILL');
+    await until(() => !worker.isConsuming, { message: 'the worker noticed' });
+    await server.restart();
+    await until(
+      () =>
+        app.send('note', [20]).then(
+          () => true,
+          () => false,
+        ),
+      { message: 'publishing works again' },
+    );
+    await until(() => ran.size === 21, { message: 'everything ran', timeoutMs: 60_000 });
+  });
+
+  test('publishing to a server that is gone, frozen or full ends in time, and works afterwards (users 6)', async () => {
+    const server = await redis();
+    await using proxy = await faultProxy(server.port);
+    const app = new Celery({
+      broker: `redis://127.0.0.1:${proxy.port}/0`,
+      backend: server.url(),
+      env: {},
+      publishTimeout: 2,
+    });
+    closers.push(() => app.close());
+    app.task('any', { ignoreResult: true }, () => undefined);
+    await app.send('any');
+    const attempt = async (): Promise<unknown[]> => {
+      const settled = await Promise.allSettled(Array.from({ length: 50 }, () => app.send('any')));
+      return settled.map((one) => (one.status === 'rejected' ? (one.reason as unknown) : undefined));
+    };
+    for (const mode of ['refuse', 'blackhole'] as const) {
+      proxy.mode = mode;
+      for (const error of await attempt()) expect(error).toBeInstanceOf(OperationalError);
+      // The second call after a failure must not hang either.
+      for (const error of await attempt()) expect(error).toBeInstanceOf(OperationalError);
+      proxy.mode = 'pass';
+      await until(
+        () =>
+          app.send('any').then(
+            () => true,
+            () => false,
+          ),
+        { message: `publishing works after ${mode}` },
+      );
+    }
+    const admin = server.client();
+    await admin.config('SET', 'maxmemory', '1');
+    for (const error of await attempt()) expect(error).toBeInstanceOf(Error);
+    await admin.config('SET', 'maxmemory', '0');
+    await app.send('any');
+  });
+
+  test(
+    'killed workers lose nothing, and what they held is taken over (users 3, 15)',
+    { timeout: 180_000 },
+    async () => {
+      const server = await redis();
+      const ledger = new Ledger();
+      closers.push(() => ledger.dispose());
+      const app = openApp(server.url());
+      const count = full ? 10_000 : 800;
+      const ids = Array.from({ length: count }, (_, i) => `t${i}`);
+      await Promise.all(ids.map((id) => app.send('shared.record', [id, 10], { ignoreResult: true })));
+      const workers = ['a@chaos', 'b@chaos'].map((name) => workerProcess(server, ledger, name));
+      await Promise.all(workers.map((child) => once(child.stdout as NodeJS.ReadableStream, 'data')));
+      let kills = 0;
+      for (let round = 0; round < (full ? 40 : 4); round++) {
+        const before = ledger.ends().size;
+        await until(() => ledger.ends().size >= Math.min(count, before + count / 10), {
+          message: 'progress',
+          timeoutMs: 60_000,
+        });
+        const at = round % workers.length;
+        workers[at]?.kill('SIGKILL');
+        kills++;
+        workers[at] = workerProcess(server, ledger, `r${round}@chaos`);
+      }
+      await until(() => ledger.lost(ids).length === 0, { message: 'every task ended', timeoutMs: 90_000 });
+      // At most what ran in the slots of a killed worker, plus what it had noted but not acknowledged yet.
+      expect(ledger.duplicates().length).toBeLessThanOrEqual(kills * 16);
+    },
+  );
+
+  test('far ETAs wait in the broker, not in the worker (users 7)', async () => {
+    const server = await redis();
+    const app = openApp(server.url());
+    let immediate = 0;
+    app.task('far', { ignoreResult: true }, () => undefined);
+    app.task('now', { ignoreResult: true }, () => void immediate++);
+    const worker = new Worker(app, { concurrency: 4, hostname: 'eta@chaos' });
+    closers.push(() => worker.stop('cold'));
+    await worker.start();
+    const far = full ? 200_000 : 3_000;
+    for (let sent = 0; sent < far; sent += 1_000) {
+      await Promise.all(Array.from({ length: 1_000 }, () => app.send('far', [], { countdown: '1h' })));
+    }
+    await Promise.all(Array.from({ length: 200 }, () => app.send('now')));
+    await until(() => immediate === 200, { message: 'the immediate tasks ran' });
+    const admin = server.client();
+    await until(async () => (await admin.hlen('unacked')) === 0, { message: 'nothing is held unacknowledged' });
+    const answer = await app.control.inspect({ timeout: '1s' }).scheduled();
+    expect(answer['eta@chaos']).toEqual([]);
+    // All of them are still there, where the next worker finds them.
+    const keys = await admin.keys('celeriac:*delayed*');
+    const kept = await Promise.all(keys.map((key) => admin.zcard(key).catch(() => 0)));
+    expect(kept.reduce((sum, size) => sum + size, 0)).toBe(far);
+  });
+});
