@@ -1,3 +1,4 @@
+import { setMaxListeners } from 'node:events';
 import { OperationalError, UsageError } from '../errors.ts';
 import type { Message } from '../protocol/message.ts';
 import { sleep, type Clock } from '../runtime/clock.ts';
@@ -78,6 +79,8 @@ export class Producer {
   constructor(options: ProducerOptions) {
     this.#options = options;
     this.#deadlines = new Deadlines<Attempt>(options.clock);
+    // Every publish that waits for its next try listens, and stops listening: many at a time are no leak.
+    setMaxListeners(0, this.#closing.signal);
   }
 
   /**
