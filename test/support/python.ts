@@ -52,18 +52,27 @@ export async function pythonWorker(
   });
   let log = '';
   for (const stream of [child.stdout, child.stderr]) stream.on('data', (chunk: Buffer) => (log += chunk.toString()));
-  await until(() => log.includes('ready.') || child.exitCode !== null, {
-    message: `the Python worker is ready:\n${log}`,
-    timeoutMs: 60_000,
-  });
-  if (child.exitCode !== null) throw new Error(`the Python worker ended: ${log}`);
+  const killGroup = (): void => {
+    if (child.pid === undefined || child.exitCode !== null || child.signalCode !== null) return;
+    process.kill(-child.pid, 'SIGKILL');
+  };
+  process.once('exit', killGroup);
+  child.once('exit', () => process.removeListener('exit', killGroup));
+  const ended = (): boolean => child.exitCode !== null || child.signalCode !== null;
+  try {
+    await until(() => log.includes('ready.') || ended(), { message: 'the Python worker is ready', timeoutMs: 60_000 });
+  } catch (error) {
+    killGroup();
+    throw new Error(`the Python worker did not get ready:\n${log}`, { cause: error });
+  }
+  if (ended()) throw new Error(`the Python worker ended:\n${log}`);
   return {
     process: child,
     log: () => log,
     async [Symbol.asyncDispose]() {
-      if (child.exitCode !== null || child.signalCode !== null) return;
+      if (ended()) return;
       const gone = once(child, 'exit');
-      process.kill(-(child.pid as number), 'SIGKILL');
+      killGroup();
       await gone;
     },
   };
@@ -107,7 +116,12 @@ async function run(
   input?: string,
   mayFail = false,
 ): Promise<{ stdout: string; code: number | null }> {
-  const child = spawn(PYTHON, args, { cwd: FOLDER, env: environment(side), stdio: ['pipe', 'pipe', 'pipe'] });
+  const child = spawn(PYTHON, args, {
+    cwd: FOLDER,
+    env: environment(side),
+    stdio: ['pipe', 'pipe', 'pipe'],
+    timeout: 60_000,
+  });
   let stdout = '';
   let stderr = '';
   child.stdout.on('data', (chunk: Buffer) => (stdout += chunk.toString()));
