@@ -49,8 +49,13 @@ const BUSY_MS = 250;
 /** Further tries after that, each a tick apart. */
 const BUSY_RETRY_MS = 15_000;
 const BUSY_WAIT_MS = 5;
-/** Other processes' writes are noticed through the write-ahead log; this is for where that cannot be watched. */
-const POLL_MS = 100;
+/**
+ * Other processes' writes are noticed through the write-ahead log. Watching it is quick but misses some, so the file is
+ * asked too: often after anything was written, seldom when nothing happens.
+ */
+const BUSY_POLL_MS = 4;
+const IDLE_POLL_MS = 100;
+const POLLS_UNTIL_IDLE = 100;
 
 /**
  * One open file. WAL, so that readers never wait; transactions are short and synchronous.
@@ -67,6 +72,7 @@ export class Database {
   readonly #version: Statement;
   readonly #listeners = new Set<() => void>();
   #seenVersion = 0;
+  #quietPolls = 0;
   #watcher: FSWatcher | undefined;
   #timer: Timer | undefined;
   #open = true;
@@ -114,7 +120,9 @@ export class Database {
     for (;;) {
       if (!this.#open) throw new OperationalError(`the database ${this.file} is closed`, { recoverable: true });
       try {
-        return this.#transaction(work);
+        const value = this.#transaction(work);
+        this.#stir();
+        return value;
       } catch (cause) {
         if (!isSqlite(cause)) throw cause;
         if (!isBusy(cause) || this.#clock.monotonic() > deadlineMs) throw unusable(this.file, cause);
@@ -168,7 +176,8 @@ export class Database {
 
   #poll(): void {
     // Keeps the process alive: somebody waits for what others write.
-    this.#timer = this.#clock.setTimer(POLL_MS, () => {
+    const waitMs = this.#quietPolls++ < POLLS_UNTIL_IDLE ? BUSY_POLL_MS : IDLE_POLL_MS;
+    this.#timer = this.#clock.setTimer(waitMs, () => {
       this.#look();
       if (this.#open && this.#listeners.size > 0) this.#poll();
     });
@@ -179,8 +188,18 @@ export class Database {
     const version = this.#dataVersion();
     if (version === this.#seenVersion) return;
     this.#seenVersion = version;
+    this.#stir();
     for (const listener of [...this.#listeners]) listener();
   };
+
+  /** Something was written, here or elsewhere: an answer may follow soon. */
+  #stir(): void {
+    const idle = this.#quietPolls > POLLS_UNTIL_IDLE;
+    this.#quietPolls = 0;
+    if (!idle || this.#listeners.size === 0) return;
+    this.#timer?.cancel();
+    this.#poll();
+  }
 
   /** Changes when another connection has committed. */
   #dataVersion(): number {
