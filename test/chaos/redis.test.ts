@@ -16,7 +16,7 @@ import { until } from '../support/until.ts';
 
 const full = process.env['CELERIAC_CHAOS'] === 'full';
 const reason = missing('redis');
-const closers: (() => Promise<unknown> | unknown)[] = [];
+const closers: (() => unknown)[] = [];
 
 afterEach(async () => {
   for (const close of closers.splice(0).reverse()) await close();
