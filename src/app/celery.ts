@@ -45,6 +45,8 @@ import type { DefineTask, TaskOf } from './task.ts';
 import type { TaskOptions } from './task-options.ts';
 import { execute } from './trace.ts';
 
+const brand: unique symbol = Symbol.for('celeriac.app');
+
 /** An app's settings, and the parts that can be put in from outside. */
 export type CeleryOptions = ConfigInput & {
   /** Name of the project, for people. */
@@ -70,6 +72,8 @@ export type CeleryOptions = ConfigInput & {
  * const result = await add.delay(2, 3);
  */
 export class Celery {
+  /** Recognised by apps made with another copy of the library. */
+  readonly [brand] = true;
   readonly main: string;
   readonly clock: Clock;
   readonly random: Random;

@@ -29,3 +29,9 @@ test.each([
 ])('%s', async (glob, expected) => {
   expect((await findFiles(glob, root)).map((file) => relative(root, file))).toEqual(expected);
 });
+
+test.each(['missing/**/*.ts', 'a.tasks.ts/*.ts'])('%s: the folder it begins with is named', async (glob) => {
+  await expect(findFiles(glob, root)).rejects.toThrow(
+    `discover "${glob}": the folder ${join(root, glob.split('/')[0] ?? '')}`,
+  );
+});

@@ -1,5 +1,7 @@
+import type { Dirent } from 'node:fs';
 import { readdir } from 'node:fs/promises';
 import { join, resolve, sep } from 'node:path';
+import { ImproperlyConfigured } from '../errors.ts';
 
 /** Never holds an application's tasks. */
 const SKIPPED: ReadonlySet<string> = new Set(['node_modules', '.git', '.celeriac']);
@@ -7,6 +9,7 @@ const SKIPPED: ReadonlySet<string> = new Set(['node_modules', '.git', '.celeriac
 /**
  * Files that a glob matches, sorted, as absolute paths. `*` and `?` stay within a name, `**` crosses folders,
  * `{a,b}` is one of several.
+ * @throws {ImproperlyConfigured} when the folder it begins with does not exist or cannot be read
  */
 export async function findFiles(glob: string, cwd: string): Promise<string[]> {
   const parts = glob.split(/[\\/]/);
@@ -16,7 +19,7 @@ export async function findFiles(glob: string, cwd: string): Promise<string[]> {
   const pattern = globPattern(parts.slice(firstPattern).join('/'));
   const found: string[] = [];
   const walk = async (folder: string, below: string): Promise<void> => {
-    for (const entry of await readdir(folder, { withFileTypes: true })) {
+    for (const entry of await entriesOf(folder, glob)) {
       const path = below === '' ? entry.name : `${below}/${entry.name}`;
       if (entry.isDirectory()) {
         if (!SKIPPED.has(entry.name)) await walk(join(folder, entry.name), path);
@@ -27,6 +30,16 @@ export async function findFiles(glob: string, cwd: string): Promise<string[]> {
   };
   await walk(base, '');
   return found.sort();
+}
+
+async function entriesOf(folder: string, glob: string): Promise<Dirent[]> {
+  try {
+    return await readdir(folder, { withFileTypes: true });
+  } catch (cause) {
+    const { code } = cause as NodeJS.ErrnoException;
+    const why = code === 'ENOENT' ? 'does not exist' : `cannot be read (${code ?? (cause as Error).message})`;
+    throw new ImproperlyConfigured(`discover "${glob}": the folder ${folder} ${why}`, { cause });
+  }
 }
 
 function globPattern(glob: string): RegExp {

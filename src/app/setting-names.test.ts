@@ -1,5 +1,4 @@
 import { expect, test } from 'vitest';
-import { nearest } from './nearest.ts';
 import { normaliseNames, oldName, snakeName } from './setting-names.ts';
 import { SETTING_NAMES } from './settings.ts';
 
@@ -68,7 +67,6 @@ test('a setting given in both spellings is no mixture; the spelling of the major
   });
 });
 
-test('nearest ignores case', () => {
-  expect(nearest('BROKERURL', ['brokerUrl', 'brokerReadUrl'])).toBe('brokerUrl');
-  expect(nearest('x', [])).toBeUndefined();
+test('a name like no other is refused without a guess', () => {
+  expect(() => names({ colour: 1 })).toThrow('unknown setting "colour", and none is called alike');
 });

@@ -1,5 +1,5 @@
 import { ImproperlyConfigured } from '../errors.ts';
-import { nearest } from './nearest.ts';
+import { nearest } from '../runtime/nearest.ts';
 import { SETTING_NAMES, SETTINGS, type SettingName } from './settings.ts';
 
 /*
@@ -46,12 +46,16 @@ export function settingOf(key: string): SettingName | undefined {
   return BY_NEW_NAME.get(key);
 }
 
+function meaning(proposal: string | undefined): string {
+  return proposal === undefined ? ', and none is called alike: see docs/settings.md.' : `: did you mean "${proposal}"?`;
+}
+
 /** For a key that names nothing: says which name was probably meant. */
 export function unknownSetting(key: string, hint = ''): ImproperlyConfigured {
   const oldStyle = key === key.toUpperCase();
-  const spellings = key.includes('_') ? [...BY_NEW_NAME.keys()] : SETTING_NAMES;
+  const spellings = key.includes('_') ? SETTING_NAMES.map(snakeName) : SETTING_NAMES;
   const proposal = nearest(key, oldStyle ? [...BY_OLD_NAME.keys()] : spellings);
-  return new ImproperlyConfigured(`unknown setting "${key}": did you mean "${String(proposal)}"?${hint}`);
+  return new ImproperlyConfigured(`unknown setting "${key}"${meaning(proposal)}${hint}`);
 }
 
 type Given = Map<SettingName, { readonly key: string; readonly value: unknown }>;
@@ -73,9 +77,10 @@ function namespaced(input: object, namespace: string): Given {
     const rest = key.slice(prefix.length);
     const name = settingOf(rest) ?? settingOf(rest.toLowerCase());
     if (name === undefined) {
-      const proposal = nearest(rest.toLowerCase(), SETTING_NAMES.map(snakeName)) ?? '';
-      const meant = key.slice(0, prefix.length) + (rest === rest.toUpperCase() ? proposal.toUpperCase() : proposal);
-      throw new ImproperlyConfigured(`unknown setting "${key}": did you mean "${meant}"?`);
+      const proposal = nearest(rest, SETTING_NAMES.map(snakeName));
+      const spelled = rest === rest.toUpperCase() ? proposal?.toUpperCase() : proposal;
+      const meant = spelled === undefined ? undefined : key.slice(0, prefix.length) + spelled;
+      throw new ImproperlyConfigured(`unknown setting "${key}"${meaning(meant)}`);
     }
     take(given, name, key, value);
   }

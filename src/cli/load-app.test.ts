@@ -2,7 +2,8 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { ModuleLoader, parseAppSpec } from './load-app.ts';
+import { Celery } from '../app/celery.ts';
+import { isApp, ModuleLoader, parseAppSpec } from './load-app.ts';
 
 let directory: string;
 const APP = `const app = (main) => ({ [Symbol.for('celeriac.app')]: true, main });\n`;
@@ -60,4 +61,10 @@ test('an app that throws shows where', async () => {
 test('a drive letter is no module with an export', () => {
   expect(parseAppSpec('C:\\app.ts')).toEqual({ module: 'C:\\app.ts', exportName: undefined });
   expect(parseAppSpec('C:\\app.ts:app')).toEqual({ module: 'C:\\app.ts', exportName: 'app' });
+});
+
+test('an app says what it is to other copies of the library', () => {
+  const app: object = new Celery({ broker: 'memory://' });
+  expect(Symbol.for('celeriac.app') in app).toBe(true);
+  expect(isApp(app)).toBe(true);
 });

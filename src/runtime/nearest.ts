@@ -1,16 +1,21 @@
 /** The known name most like `name`, for messages of the kind "did you mean"; undefined when none is close. */
 export function nearest(name: string, known: Iterable<string>): string | undefined {
-  const wanted = name.toLowerCase().replaceAll('_', '');
+  const wanted = plain(name);
   let best: string | undefined;
   let bestDistance = Math.max(2, Math.floor(wanted.length / 3)) + 1;
   for (const candidate of known) {
-    const distance = editDistance(wanted, candidate.toLowerCase(), bestDistance);
+    const distance = editDistance(wanted, plain(candidate), bestDistance);
     if (distance < bestDistance) {
       best = candidate;
       bestDistance = distance;
     }
   }
   return best;
+}
+
+/** Case and underscores are a matter of style. */
+function plain(name: string): string {
+  return name.toLowerCase().replaceAll('_', '');
 }
 
 /** Levenshtein's distance, or `limit` as soon as it is certain to reach it. */
