@@ -2,7 +2,9 @@ import { Buffer } from 'node:buffer';
 import { CeleryError, ContentDisallowed, DecodeError, EncodeError, ImproperlyConfigured } from '../errors.ts';
 import { dumps, loads } from './json.ts';
 import { JsonTypes, type JsonType } from './json-types.ts';
+import { msgpackSerializer } from './msgpack.ts';
 import { asBuffer } from './utf8.ts';
+import { yamlSerializer } from './yaml.ts';
 
 /** A format of message bodies, known by name in settings and by MIME type on the wire. */
 export interface Serializer {
@@ -133,10 +135,12 @@ export function jsonSerializer(types?: JsonTypes): Serializer {
   };
 }
 
-/** The serializers that need no further package. */
+/** JSON, and those whose packages are loaded when they are first used: yaml, msgpack. */
 export function createSerializers(): SerializerRegistry {
   const types = new JsonTypes();
   const registry = new SerializerRegistry(types);
   registry.register(jsonSerializer(types));
+  registry.register(yamlSerializer());
+  registry.register(msgpackSerializer());
   return registry;
 }
