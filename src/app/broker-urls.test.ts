@@ -1,6 +1,8 @@
 import { expect, test } from 'vitest';
-import { brokerUrls } from './broker-urls.ts';
-import { resolveConfig, type ConfigInput } from './config.ts';
+import { seededRandom } from '../runtime/random.ts';
+import type { Transport } from '../transports/transport.ts';
+import { brokerUrls, failoverOrder } from './broker-urls.ts';
+import { resolveConfig, type Config, type ConfigInput } from './config.ts';
 import { effectiveTimezone } from './timezone.ts';
 
 test.each<[ConfigInput, 'read' | 'write', string[]]>([
@@ -26,4 +28,14 @@ test('the zone: as set, else UTC, else the machine', () => {
   expect(effectiveTimezone({ timezone: null, enableUtc: false })).toBe(
     new Intl.DateTimeFormat().resolvedOptions().timeZone,
   );
+});
+
+test('the failover strategy orders the transports as it orders their URLs', () => {
+  const transports = ['a', 'b', 'c'].map((displayUrl) => ({ displayUrl }) as Transport);
+  const names = (strategy: Config['brokerFailoverStrategy']): string[] =>
+    [...failoverOrder(['a', 'b', 'c'], strategy, seededRandom(3))(transports)].map(({ displayUrl }) => displayUrl);
+  expect(names(null)).toEqual(['a', 'b', 'c']);
+  expect(names('round-robin')).toEqual(['a', 'b', 'c']);
+  expect(names('shuffle').sort()).toEqual(['a', 'b', 'c']);
+  expect(names((urls) => [...urls, 'unknown'].reverse())).toEqual(['c', 'b', 'a']);
 });

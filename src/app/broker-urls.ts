@@ -1,3 +1,6 @@
+import type { Random } from '../runtime/random.ts';
+import type { FailoverOrder } from '../transports/failover.ts';
+import type { Transport } from '../transports/transport.ts';
 import type { Config } from './settings.ts';
 
 type BrokerSettings = Pick<
@@ -39,4 +42,27 @@ function fromParts(config: BrokerSettings): string | undefined {
   const port = brokerPort === null ? '' : `:${brokerPort}`;
   const path = brokerVhost === null ? '' : `/${encodeURIComponent(brokerVhost)}`;
   return `${brokerTransport ?? 'amqp'}://${user}${brokerHost ?? 'localhost'}${port}${path}`;
+}
+
+/** Setting `brokerFailoverStrategy` for the transports of these URLs, which come in the same order. */
+export function failoverOrder(
+  urls: readonly string[],
+  strategy: Config['brokerFailoverStrategy'],
+  random: Random,
+): FailoverOrder {
+  if (strategy === null || strategy === 'round-robin') return (transports) => transports;
+  if (strategy === 'shuffle') return (transports) => shuffled(transports, random);
+  return function* (transports): Generator<Transport, void, undefined> {
+    for (const url of strategy(urls)) {
+      const transport = transports[urls.indexOf(url)];
+      if (transport !== undefined) yield transport;
+    }
+  };
+}
+
+function shuffled(transports: readonly Transport[], random: Random): Transport[] {
+  return transports
+    .map((transport) => [random.next(), transport] as const)
+    .sort(([a], [b]) => a - b)
+    .map(([, transport]) => transport);
 }

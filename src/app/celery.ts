@@ -27,11 +27,12 @@ import type { DriverContext, Transport } from '../transports/transport.ts';
 import { builtinTasks } from './builtins.ts';
 import type { Config, ConfigInput } from './config.ts';
 import { Settings } from './layered-settings.ts';
-import { brokerUrls } from './broker-urls.ts';
+import { brokerUrls, failoverOrder } from './broker-urls.ts';
 import { Control } from './control.ts';
 import { failover } from '../transports/failover.ts';
 import { Definition, definition, messageDefaults, RemoteTaskHandle, TaskHandle } from './define-task.ts';
 import { findFiles } from './discover.ts';
+import { backendOptions, backendUrl, brokerOptions } from './driver-options.ts';
 import { publishEvent } from './event-sender.ts';
 import { Lamport } from './lamport.ts';
 import { Lineage } from './lineage.ts';
@@ -315,10 +316,13 @@ export class Celery {
     if (isTransport(broker)) return broker;
     const urls = brokerUrls(this.conf, direction);
     const open = (url: string): Promise<Transport> =>
-      openTransport(url, this.conf.brokerTransportOptions ?? {}, this.#driverContext());
+      openTransport(url, brokerOptions(this.conf), this.#driverContext());
     // The nodes of one sentinel group are one address.
     if (urls.length === 1 || urls.every((url) => url.startsWith('sentinel://'))) return open(urls.join(';'));
-    return failover(await Promise.all(urls.map(open)));
+    return failover(
+      await Promise.all(urls.map(open)),
+      failoverOrder(urls, this.conf.brokerFailoverStrategy, this.random),
+    );
   }
 
   /** The result backend. Connects to nothing before it is asked something. */
@@ -335,9 +339,10 @@ export class Celery {
     const { conf } = this;
     const given = this.#options.backend;
     if (typeof given === 'object') return given;
-    const { resultExpires: expires, resultBackendTransportOptions: transportOptions } = conf;
-    const options = { expiresMs: expires ? expires * 1000 : null, transportOptions: transportOptions ?? {} };
-    const backend = await openBackend(conf.resultBackend ?? 'disabled://', options, this.#driverContext());
+    const { resultExpires: expires } = conf;
+    const url = backendUrl(conf.resultBackend ?? 'disabled://', conf);
+    const options = { expiresMs: expires ? expires * 1000 : null, transportOptions: backendOptions(url, conf) };
+    const backend = await openBackend(url, options, this.#driverContext());
     if (!conf.resultBackendAlwaysRetry) return backend;
     return new RetryingBackend(backend, {
       maxRetries: conf.resultBackendMaxRetries ?? Infinity,
@@ -389,7 +394,13 @@ export class Celery {
     return {
       clock: this.clock,
       backend: () => this.backend(),
-      toError: (record: ResultRecord) => fromExceptionRecord(record.result, record.traceback, this.#errors),
+      toError: (record: ResultRecord) => {
+        const error = fromExceptionRecord(record.result, record.traceback, this.#errors);
+        if (this.conf.taskRemoteTracebacks && record.traceback !== null) {
+          error.stack = `${error.stack ?? error.message}\n\nIn the worker:\n${record.traceback}`;
+        }
+        return error;
+      },
       fromTuple: (tuple) => resultFrom(this.results, tuple),
       refuseInTask: () => {
         const run = this.lineage.current;

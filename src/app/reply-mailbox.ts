@@ -68,7 +68,7 @@ export class ReplyMailbox {
     const { conf, clock, oid } = this.#app;
     const timeoutMs = conf.brokerConnectionTimeout * 1000;
     const stop = new AbortController();
-    const opening = this.#connect(stop.signal, number, replyQueue(oid, conf.controlExchange));
+    const opening = this.#connect(stop.signal, number, replyQueue(oid, conf.controlExchange, conf));
     try {
       return await withDeadline(
         clock,
@@ -110,7 +110,7 @@ export class ReplyMailbox {
       const { connection, channel } = await opening;
       const { conf, clock, oid } = this.#app;
       const cleanUp = channel
-        .deleteQueue(replyQueue(oid, conf.controlExchange).name)
+        .deleteQueue(replyQueue(oid, conf.controlExchange, conf).name)
         .catch((error: unknown) => this.#app.log.debug({ error }, 'the reply queue was left to expire'))
         .then(() => connection.close());
       await withDeadline(clock, conf.brokerConnectionTimeout * 1000, cleanUp, () => new Error('no answer'));

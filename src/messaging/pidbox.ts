@@ -7,8 +7,32 @@ import { exchange, queue, type Exchange, type Queue } from './entity.ts';
  * Source: kombu.pidbox.Mailbox. Names and flags: spec pidbox-over-virtual.md 1.
  */
 
-const REQUEST_TTL_MS = 300_000;
-const QUEUE_EXPIRES_MS = 10_000;
+/** Settings `controlQueue…`; times in seconds. */
+export interface ControlQueues {
+  readonly controlQueueTtl: number;
+  readonly controlQueueExpires: number;
+  readonly controlQueueExclusive: boolean;
+  readonly controlQueueDurable: boolean;
+}
+
+const CELERY_DEFAULTS: ControlQueues = {
+  controlQueueTtl: 300,
+  controlQueueExpires: 10,
+  controlQueueExclusive: false,
+  controlQueueDurable: false,
+};
+
+/** What request and reply queues have in common. */
+function flags(conf: ControlQueues): Partial<Queue> {
+  return {
+    durable: conf.controlQueueDurable,
+    exclusive: conf.controlQueueExclusive,
+    autoDelete: !conf.controlQueueDurable,
+    noAck: true,
+    expiresMs: conf.controlQueueExpires * 1000,
+    messageTtlMs: conf.controlQueueTtl * 1000,
+  };
+}
 
 /** Requests for workers are published here with an empty routing key. */
 export function controlExchange(namespace: string): Exchange {
@@ -16,15 +40,11 @@ export function controlExchange(namespace: string): Exchange {
 }
 
 /** The queue on which the worker `nodename` receives requests. */
-export function nodeQueue(nodename: string, namespace: string): Queue {
+export function nodeQueue(nodename: string, namespace: string, conf: ControlQueues = CELERY_DEFAULTS): Queue {
   return queue(`${nodename}.${namespace}.pidbox`, {
     exchange: controlExchange(namespace),
     routingKey: '',
-    durable: false,
-    autoDelete: true,
-    noAck: true,
-    expiresMs: QUEUE_EXPIRES_MS,
-    messageTtlMs: REQUEST_TTL_MS,
+    ...flags(conf),
   });
 }
 
@@ -34,14 +54,10 @@ export function replyExchange(namespace: string): Exchange {
 }
 
 /** The queue on which the client `oid` collects replies. */
-export function replyQueue(oid: string, namespace: string): Queue {
+export function replyQueue(oid: string, namespace: string, conf: ControlQueues = CELERY_DEFAULTS): Queue {
   return queue(`${oid}.reply.${namespace}.pidbox`, {
     exchange: replyExchange(namespace),
     routingKey: oid,
-    durable: false,
-    autoDelete: true,
-    noAck: true,
-    expiresMs: QUEUE_EXPIRES_MS,
-    messageTtlMs: REQUEST_TTL_MS,
+    ...flags(conf),
   });
 }

@@ -32,6 +32,8 @@ export interface ConsumerOptions {
   /** null: without end */
   readonly maxRetries: number | null;
   readonly retry: boolean;
+  /** Whether a first connection that fails is tried again. */
+  readonly retryOnStartup: boolean;
 }
 
 const DECLARE_TIMEOUT_MS = 30_000;
@@ -55,6 +57,8 @@ export class Consumer {
   #state: ConsumerState = 'closed';
   #session: Session | undefined;
   #running: Promise<void> | undefined;
+  /** Has consumed once. */
+  #started = false;
   #prefetch = -1;
   #prefetchQueued = false;
 
@@ -88,7 +92,8 @@ export class Consumer {
       if (error === undefined || signal.aborted) break;
       if (app.clock.monotonic() - startedMs > STALL_MS) failures = 0;
       failures++;
-      const { maxRetries, retry } = this.#options;
+      const { maxRetries } = this.#options;
+      const retry = this.#started ? this.#options.retry : this.#options.retryOnStartup;
       const hopeless = error instanceof OperationalError && !error.recoverable;
       if (hopeless || !retry || (maxRetries !== null && failures > maxRetries)) {
         this.#state = 'closed';
@@ -118,6 +123,7 @@ export class Consumer {
       this.#session = session;
       this.#state = 'consuming';
       this.#parts.counters.connects++;
+      this.#started = true;
       this.#ready.resolve();
       const watch = this.#watch(session);
       const onStop = (): void => session.ended.resolve(STOPPED);

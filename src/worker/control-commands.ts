@@ -1,4 +1,4 @@
-import { configDifferences, maskedConfig } from '../app/config.ts';
+import { configDifferences, maskedConfig, type Config } from '../app/config.ts';
 import type { Exchange, Queue } from '../messaging/entity.ts';
 import { exchange, queue } from '../messaging/entity.ts';
 import { TaskRevokedError } from '../errors.ts';
@@ -196,7 +196,7 @@ function stats(worker: Commanded): unknown {
       login_method: null,
       uri_prefix: null,
       heartbeat: parts.app.conf.brokerHeartbeat,
-      failover_strategy: 'round-robin',
+      failover_strategy: failoverName(parts.app.conf.brokerFailoverStrategy),
       alternates: [],
       credential_provider: null,
     },
@@ -373,3 +373,7 @@ export const ALIASES: Readonly<Record<string, string>> = {
   dump_revoked: 'revoked',
   dump_tasks: 'registered',
 };
+
+function failoverName(strategy: Config['brokerFailoverStrategy']): string {
+  return typeof strategy === 'function' ? strategy.name : (strategy ?? 'round-robin');
+}

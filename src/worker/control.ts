@@ -23,10 +23,14 @@ export class ControlServer {
   async attach(connection: Connection): Promise<void> {
     const { app, hostname } = this.#worker.parts;
     const channel = await connection.channel();
-    await channel.consume(nodeQueue(hostname, app.conf.controlExchange), (delivery) => void this.#receive(delivery), {
-      prefetch: 0,
-      noAck: true,
-    });
+    await channel.consume(
+      nodeQueue(hostname, app.conf.controlExchange, app.conf),
+      (delivery) => void this.#receive(delivery),
+      {
+        prefetch: 0,
+        noAck: true,
+      },
+    );
   }
 
   async #receive(delivery: Delivery): Promise<void> {

@@ -53,7 +53,8 @@ export class Executor {
   submit(request: Request): void {
     request.state = 'waiting';
     const { rateLimit } = request.task.options;
-    if ((rateLimit !== null || this.rateLimits.any) && this.rateLimits.takes(request)) return;
+    const limited = (rateLimit !== null || this.rateLimits.any) && !this.#parts.app.conf.workerDisableRateLimits;
+    if (limited && this.rateLimits.takes(request)) return;
     this.#enqueue(request);
   }
 

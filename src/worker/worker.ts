@@ -242,6 +242,7 @@ export class Worker implements AsyncDisposable {
       connectTimeoutMs: Math.max(1, conf.brokerConnectionTimeout) * 1000,
       maxRetries: conf.brokerConnectionMaxRetries,
       retry: conf.brokerConnectionRetry,
+      retryOnStartup: conf.brokerConnectionRetryOnStartup ?? conf.brokerConnectionRetry,
     });
   }
 

@@ -92,7 +92,7 @@ export const BROKER_SETTINGS: SettingsOf<BrokerSettings> = {
     default: null,
     nullable: true,
     meaning: 'Retry initial connect; null = brokerConnectionRetry',
-    status: 'accepted',
+    status: 'used',
   },
   brokerConnectionMaxRetries: {
     type: 'count',
@@ -113,7 +113,7 @@ export const BROKER_SETTINGS: SettingsOf<BrokerSettings> = {
     default: null,
     nullable: true,
     meaning: 'round-robin (default) or shuffle or callable',
-    status: 'accepted',
+    status: 'used',
   },
   brokerHeartbeat: {
     type: 'seconds',
@@ -150,7 +150,7 @@ export const BROKER_SETTINGS: SettingsOf<BrokerSettings> = {
     meaning: 'Max pooled publishing connections; 0/null = no pool',
     status: 'accepted',
   },
-  brokerUseSsl: { type: 'boolOrObject', default: false, meaning: 'TLS on/off or options object', status: 'accepted' },
+  brokerUseSsl: { type: 'boolOrObject', default: false, meaning: 'TLS on/off or options object', status: 'used' },
   brokerHost: {
     type: 'text',
     default: null,

@@ -8,7 +8,7 @@ export interface CeleriacSettings {
   readonly etaHorizon: number | null;
   /** Times a message is handed out before a worker's death under it is final; null = without end. */
   readonly maxDeliveries: number | null;
-  /** Publishing waits until the broker owns the message. */
+  /** Publishing waits until the broker owns the message (AMQP; the other brokers always do). */
   readonly publisherConfirms: boolean;
   /** All tries to publish one message together. */
   readonly publishTimeout: number;
@@ -47,7 +47,7 @@ export const CELERIAC_SETTINGS: SettingsOf<CeleriacSettings> = {
   publisherConfirms: {
     type: 'bool',
     default: false,
-    meaning: 'Publishing waits until the broker owns the message',
+    meaning: 'Publishing waits until the broker owns the message (AMQP; the other brokers always do)',
     status: 'accepted',
   },
   publishTimeout: {

@@ -118,7 +118,7 @@ export const TASK_SETTINGS: SettingsOf<TaskSettings> = {
     type: 'bool',
     default: false,
     meaning: 'Rebuild remote tracebacks locally (tblib)',
-    status: 'accepted',
+    status: 'used',
   },
   taskTimeLimit: {
     type: 'seconds',

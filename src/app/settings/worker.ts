@@ -161,7 +161,7 @@ export const WORKER_SETTINGS: SettingsOf<WorkerSettings> = {
     default: false,
     meaning: 'Ignore rate limits',
     oldName: 'CELERY_DISABLE_RATE_LIMITS',
-    status: 'accepted',
+    status: 'used',
   },
   workerDeduplicateSuccessfulTasks: {
     type: 'bool',

@@ -1,0 +1,50 @@
+import { expect, test } from 'vitest';
+import { resolveConfig } from './config.ts';
+import { backendOptions, backendUrl, brokerOptions } from './driver-options.ts';
+
+test('TLS of the broker goes to the transport, whose own options win', () => {
+  expect(brokerOptions(resolveConfig({}))).toEqual({});
+  expect(brokerOptions(resolveConfig({ brokerUseSsl: true }))).toEqual({ ssl: true });
+  const both = { brokerUseSsl: { ssl_cert_reqs: 'none' }, brokerTransportOptions: { ssl: { ca: 'x' }, sep: '.' } };
+  expect(brokerOptions(resolveConfig(both))).toEqual({ ssl: { ca: 'x' }, sep: '.' });
+});
+
+test('settings of the Redis result backend reach its driver and no other', () => {
+  const provider = (): { password: string } => ({ password: 'x' });
+  const conf = resolveConfig({
+    redisBackendUseSsl: { ca: 'x' },
+    redisSocketTimeout: '3s',
+    redisSocketConnectTimeout: 2,
+    redisSocketKeepalive: true,
+    redisClientName: 'results',
+    redisBackendHealthCheckInterval: 7,
+    redisBackendCredentialProvider: provider,
+    resultBackendTransportOptions: { client_name: 'own' },
+  });
+  expect(backendOptions('rediss://host', conf)).toEqual({
+    ssl: { ca: 'x' },
+    socket_timeout: 3,
+    socket_connect_timeout: 2,
+    socket_keepalive: true,
+    client_name: 'own',
+    health_check_interval: 7,
+    credential_provider: provider,
+  });
+  expect(backendOptions('sqlite://', conf)).toEqual({ client_name: 'own' });
+  expect(backendOptions('redis://', resolveConfig({}))).toEqual({});
+});
+
+const parts = { redisHost: 'db', redisPort: 6380, redisDb: 2, redisUsername: 'me', redisPassword: 'p@ss' };
+
+test.each<[string, object, string]>([
+  ['redis', parts, 'redis://me:p%40ss@db:6380/2'],
+  ['redis://', parts, 'redis://me:p%40ss@db:6380/2'],
+  ['redis://other/5', parts, 'redis://me:p%40ss@other:6380/5'],
+  ['redis://a:b@other:1/5?ssl_cert_reqs=none', parts, 'redis://a:b@other:1/5?ssl_cert_reqs=none'],
+  ['redis://host', { redisPassword: 'x' }, 'redis://:x@host/0'],
+  ['redis://[::1]', { redisPort: 1 }, 'redis://[::1]:1/0'],
+  ['redis://host', {}, 'redis://host'],
+  ['sqlite:///x', parts, 'sqlite:///x'],
+])('%s with %j is %s', (url, settings, expected) => {
+  expect(backendUrl(url, resolveConfig(settings))).toBe(expected);
+});
