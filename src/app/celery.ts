@@ -10,7 +10,7 @@ import type { Signature } from '../canvas/types.ts';
 import { wireOptions, type WireOptions } from '../canvas/wire-options.ts';
 import { NotRegistered, UsageError } from '../errors.ts';
 import { fromExceptionRecord } from '../protocol/exception.ts';
-import type { ResultTuple } from '../protocol/result.ts';
+import { resultCodec, type ResultTuple } from '../protocol/result.ts';
 import type { SignatureDict } from '../protocol/task-message.ts';
 import type { AsyncResult, GroupResult } from '../result/async-result.ts';
 import { resultFrom } from '../result/result-from.ts';
@@ -341,7 +341,11 @@ export class Celery {
     if (typeof given === 'object') return given;
     const { resultExpires: expires } = conf;
     const url = backendUrl(conf.resultBackend ?? 'disabled://', conf);
-    const options = { expiresMs: expires ? expires * 1000 : null, transportOptions: backendOptions(url, conf) };
+    const options = {
+      expiresMs: expires ? expires * 1000 : null,
+      transportOptions: backendOptions(url, conf),
+      codec: resultCodec(this.serializers, conf.resultSerializer, conf.resultAcceptContent ?? conf.acceptContent),
+    };
     const backend = await openBackend(url, options, this.#driverContext());
     if (!conf.resultBackendAlwaysRetry) return backend;
     return new RetryingBackend(backend, {

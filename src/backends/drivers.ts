@@ -1,5 +1,6 @@
 import { ImproperlyConfigured } from '../errors.ts';
 import { maskUrl } from '../runtime/mask-url.ts';
+import type { ResultCodec } from '../protocol/result.ts';
 import type { DriverContext } from '../transports/transport.ts';
 import type { ResultBackend } from './backend.ts';
 
@@ -8,6 +9,8 @@ export interface BackendOptions {
   readonly expiresMs: number | null;
   /** `resultBackendTransportOptions`, and what the driver's own settings say. */
   readonly transportOptions: Readonly<Record<string, unknown>>;
+  /** How records are written and read. @default Python's JSON */
+  readonly codec?: ResultCodec;
 }
 
 export type CreateBackend = (url: string, options: BackendOptions, context: DriverContext) => ResultBackend;

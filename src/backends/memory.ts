@@ -1,5 +1,5 @@
 import type { ResultTuple } from '../protocol/result.ts';
-import { decodeResult, encodeResult } from '../protocol/result.ts';
+import { JSON_RESULTS, type ResultCodec } from '../protocol/result.ts';
 import type { Clock } from '../runtime/clock.ts';
 import type { DriverContext } from '../transports/transport.ts';
 import type { BackendCapabilities, ResultBackend, ResultListener, ResultRecord, ResultWatch } from './backend.ts';
@@ -34,6 +34,7 @@ class MemoryBackend implements ResultBackend {
   readonly displayUrl = 'memory://';
   readonly capabilities: BackendCapabilities = CAPABILITIES;
   readonly #clock: Clock;
+  readonly #codec: ResultCodec;
   readonly #lifetimeMs: number;
   readonly #records = new Map<string, Kept>();
   readonly #groups = new Map<string, ResultTuple>();
@@ -41,23 +42,24 @@ class MemoryBackend implements ResultBackend {
 
   constructor(options: BackendOptions, context: DriverContext) {
     this.#clock = context.clock;
+    this.#codec = options.codec ?? JSON_RESULTS;
     this.#lifetimeMs = options.expiresMs ?? Infinity;
   }
 
   async store(record: ResultRecord): Promise<void> {
     if (this.#find(record.taskId)?.success) return;
-    const text = encodeResult(record);
+    const text = this.#codec.encode(record);
     this.#records.set(record.taskId, {
       text,
       success: record.status === 'SUCCESS',
       expiresAtMs: this.#clock.now() + this.#lifetimeMs,
     });
-    if (this.#watchers.has(record.taskId)) this.#watchers.tell(decodeResult(text));
+    if (this.#watchers.has(record.taskId)) this.#watchers.tell(this.#codec.decode(text));
   }
 
   async load(taskId: string): Promise<ResultRecord | undefined> {
     const kept = this.#find(taskId);
-    return kept && decodeResult(kept.text);
+    return kept && this.#codec.decode(kept.text);
   }
 
   async loadMany(taskIds: readonly string[]): Promise<(ResultRecord | undefined)[]> {
@@ -71,7 +73,7 @@ class MemoryBackend implements ResultBackend {
     };
     this.#watchers.add(taskId, tell);
     const present = this.#find(taskId);
-    if (present) tell(decodeResult(present.text));
+    if (present) tell(this.#codec.decode(present.text));
     return {
       ready: Promise.resolve(),
       close: () => {

@@ -1,5 +1,5 @@
 import { ImproperlyConfigured } from '../errors.ts';
-import { decodeResult, encodeResult, type ResultTuple } from '../protocol/result.ts';
+import { JSON_RESULTS, type ResultCodec, type ResultTuple } from '../protocol/result.ts';
 import { deferred, type Deferred } from '../runtime/deferred.ts';
 import { maskUrl } from '../runtime/mask-url.ts';
 import { loads, pythonJson } from '../serializers/json.ts';
@@ -50,6 +50,7 @@ class RedisBackend implements ResultBackend {
   readonly #link: Link;
   readonly #subscriptions: Subscriptions;
   readonly #context: DriverContext;
+  readonly #codec: ResultCodec;
   readonly #prefix: string;
   readonly #expiresSeconds: number;
   #writes: Writes[] = [];
@@ -59,6 +60,7 @@ class RedisBackend implements ResultBackend {
     const address = parseRedisUrl(url, settings);
     this.displayUrl = maskUrl(url);
     this.#context = context;
+    this.#codec = options.codec ?? JSON_RESULTS;
     this.#prefix = keyPrefix(settings.globalKeyprefix);
     this.#expiresSeconds = options.expiresMs === null ? 0 : Math.max(Math.ceil(options.expiresMs / 1000), 0);
     this.#link = new Link(address, settings, retryPolicy(options.transportOptions), context);
@@ -80,7 +82,7 @@ class RedisBackend implements ResultBackend {
   }
 
   async store(record: ResultRecord): Promise<void> {
-    await this.#write(this.#taskKey(record.taskId), encodeResult(record));
+    await this.#write(this.#taskKey(record.taskId), this.#codec.encode(record));
   }
 
   /** Collects the writes of one tick; each learns when its own batch is stored. */
@@ -114,7 +116,7 @@ class RedisBackend implements ResultBackend {
   async loadMany(taskIds: readonly string[]): Promise<(ResultRecord | undefined)[]> {
     if (taskIds.length === 0) return [];
     const texts = await this.#read(taskIds.map((id) => this.#taskKey(id)));
-    return texts.map((text, i) => (text === null ? undefined : decodeResult(text, taskIds[i])));
+    return texts.map((text, i) => (text === null ? undefined : this.#codec.decode(text, taskIds[i])));
   }
 
   #read(keys: readonly string[]): Promise<(string | null)[]> {
@@ -128,7 +130,7 @@ class RedisBackend implements ResultBackend {
       if (!open) return;
       let record: ResultRecord;
       try {
-        record = decodeResult(text, taskId);
+        record = this.#codec.decode(text, taskId);
       } catch (error) {
         this.#context.log.warn({ error, taskId }, 'a published result cannot be read');
         return;

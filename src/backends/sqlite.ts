@@ -1,5 +1,5 @@
 import { OperationalError } from '../errors.ts';
-import { decodeResult, encodeResult, type ResultTuple } from '../protocol/result.ts';
+import { JSON_RESULTS, type ResultCodec, type ResultTuple } from '../protocol/result.ts';
 import { sleep, type Clock } from '../runtime/clock.ts';
 import { deferred, type Deferred } from '../runtime/deferred.ts';
 import { Database, type Statement, type Value } from '../sqlite/database.ts';
@@ -69,6 +69,7 @@ class SqliteBackend implements ResultBackend {
   readonly #lifetimeMs: number | null;
   readonly #context: DriverContext;
   readonly #clock: Clock;
+  readonly #codec: ResultCodec;
   readonly #watchers = new Watchers();
   readonly #stopped = new AbortController();
   #opening: Promise<Opened> | undefined;
@@ -87,11 +88,12 @@ class SqliteBackend implements ResultBackend {
     this.#lifetimeMs = options.expiresMs;
     this.#context = context;
     this.#clock = context.clock;
+    this.#codec = options.codec ?? JSON_RESULTS;
     this.displayUrl = `sqlite:///${file}`;
   }
 
   async store(record: ResultRecord): Promise<void> {
-    const meta = encodeResult(record);
+    const meta = this.#codec.encode(record);
     if (!this.#opened) await this.#open();
     this.#writes.push([record.taskId, record.status, meta, this.#expires(), record.taskId]);
     if (!this.#flushing) {
@@ -126,7 +128,7 @@ class SqliteBackend implements ResultBackend {
   async load(taskId: string): Promise<ResultRecord | undefined> {
     const { sql } = await this.#open();
     const row = sql.load.first(taskId, this.#clock.now());
-    return row && decodeResult(row[0] as string);
+    return row && this.#codec.decode(row[0] as string);
   }
 
   async loadMany(taskIds: readonly string[]): Promise<(ResultRecord | undefined)[]> {
@@ -147,7 +149,7 @@ class SqliteBackend implements ResultBackend {
       }
       this.#watchers.add(taskId, tell);
       const row = sql.load.first(taskId, this.#clock.now());
-      if (row) tell(decodeResult(row[0] as string));
+      if (row) tell(this.#codec.decode(row[0] as string));
     };
     let ready: Promise<void> = Promise.resolve();
     if (this.#opened) begin(this.#opened);
@@ -180,7 +182,7 @@ class SqliteBackend implements ResultBackend {
       const rows = this.#opened.sql.since.all(this.#seenSeq, MOST_READ);
       for (const [seq, taskId, meta] of rows) {
         this.#seenSeq = Number(seq);
-        if (this.#watchers.has(taskId as string)) this.#watchers.tell(decodeResult(meta as string));
+        if (this.#watchers.has(taskId as string)) this.#watchers.tell(this.#codec.decode(meta as string));
       }
       if (rows.length === MOST_READ) this.#queueRead();
     } catch (error) {

@@ -1,8 +1,10 @@
 import fc from 'fast-check';
-import { expect, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import type { ResultRecord } from '../backends/backend.ts';
-import { CeleryError, DecodeError } from '../errors.ts';
-import { decodeResult, encodeResult } from './result.ts';
+import { CeleryError, ContentDisallowed, DecodeError } from '../errors.ts';
+import { createSerializers } from '../serializers/registry.ts';
+import { PlainDate } from '../serializers/types.ts';
+import { decodeResult, encodeResult, resultCodec } from './result.ts';
 
 const RECORD: ResultRecord = {
   taskId: 'ID',
@@ -73,5 +75,40 @@ test('any bytes give a record or a typed error', () => {
         expect(CeleryError.is(error)).toBe(true);
       }
     }),
+  );
+});
+
+describe.each(['json', 'yaml'])('results as %s', (name) => {
+  const record = { taskId: 'id', status: 'SUCCESS', traceback: null, children: [], dateDone: null };
+
+  test('there and back, types of the application included', () => {
+    const serializers = createSerializers();
+    const codec = resultCodec(serializers, name, [name]);
+    const value = { list: [1, 'yes', null], day: new PlainDate('2026-01-02'), at: new Date(1_767_323_045_678) };
+    expect(codec.decode(codec.encode({ ...record, result: value }))).toEqual({ ...record, result: value });
+  });
+
+  test('what is not accepted is not read', () => {
+    const codec = resultCodec(createSerializers(), name, [name === 'json' ? 'yaml' : 'json']);
+    expect(() => codec.decode(codec.encode({ ...record, result: 1 }))).toThrow(ContentDisallowed);
+  });
+});
+
+test('a result may be of a type that the application registered', () => {
+  const serializers = createSerializers();
+  const codec = resultCodec(serializers, 'json', ['json']);
+  serializers.registerType({
+    name: 'pattern',
+    matches: (value) => value instanceof RegExp,
+    encode: (value) => (value as RegExp).source,
+    decode: (value) => new RegExp(String(value)),
+  });
+  const record = { taskId: 'id', status: 'SUCCESS', result: /a+/, traceback: null, children: [], dateDone: null };
+  expect(codec.decode(codec.encode(record)).result).toEqual(/a+/);
+});
+
+test('results are text', () => {
+  expect(() => resultCodec(createSerializers(), 'msgpack', ['msgpack'])).toThrow(
+    'expected a serializer that writes text',
   );
 });

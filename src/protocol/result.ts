@@ -1,6 +1,9 @@
 import type { ExtendedFields, ResultRecord } from '../backends/backend.ts';
-import { DecodeError } from '../errors.ts';
+import { DecodeError, ImproperlyConfigured } from '../errors.ts';
 import { loads, pythonJson } from '../serializers/json.ts';
+import type { JsonTypes } from '../serializers/json-types.ts';
+import type { SerializerRegistry } from '../serializers/registry.ts';
+import { utf8Text } from '../serializers/utf8.ts';
 
 /*
  * Result handles as Celery serializes them (spec: results.md 4).
@@ -40,8 +43,8 @@ function addExtended(meta: Record<string, unknown>, { stamps, ...fields }: Exten
  * A result as Python writes it into key/value stores, byte for byte.
  * @throws {EncodeError} when the result or an extended field cannot be serialized
  */
-export function encodeResult(record: ResultRecord): string {
-  return pythonJson(resultMeta(record));
+export function encodeResult(record: ResultRecord, types?: JsonTypes): string {
+  return pythonJson(resultMeta(record), types);
 }
 
 function textOrNull(value: unknown): string | null {
@@ -95,4 +98,44 @@ export function recordOfMeta(meta: unknown, taskId?: string): ResultRecord {
  */
 export function decodeResult(stored: string | Uint8Array, taskId?: string): ResultRecord {
   return recordOfMeta(loads(stored), taskId);
+}
+
+/** How results become text and text becomes results: settings `resultSerializer` and `resultAcceptContent`. */
+export interface ResultCodec {
+  /** @throws {EncodeError} when the result cannot be serialized */
+  encode(record: ResultRecord): string;
+  /**
+   * @throws {DecodeError} when it is no result
+   * @throws {ContentDisallowed} when the content type is not accepted
+   */
+  decode(stored: string | Uint8Array, taskId?: string): ResultRecord;
+}
+
+/** Python's JSON, whatever the settings say. */
+export const JSON_RESULTS: ResultCodec = { encode: (record) => encodeResult(record), decode: decodeResult };
+
+/**
+ * @param accept names or MIME types of what may be read
+ * @throws {ImproperlyConfigured} for serializers that nobody registered, and those that write bytes
+ */
+export function resultCodec(serializers: SerializerRegistry, name: string, accept: readonly string[]): ResultCodec {
+  const { contentType, contentEncoding } = serializers.encode(null, name);
+  if (contentEncoding === 'binary') {
+    throw new ImproperlyConfigured(
+      `setting "resultSerializer": expected a serializer that writes text such as json or yaml, got "${name}"`,
+    );
+  }
+  const accepted = serializers.acceptSet(accept);
+  const json = contentType === 'application/json';
+  return {
+    encode: (record) =>
+      json
+        ? encodeResult(record, serializers.jsonTypes)
+        : utf8Text(serializers.encode(resultMeta(record), contentType).body),
+    decode: (stored, taskId) => {
+      if (json && accepted.has(contentType)) return recordOfMeta(loads(stored, serializers.jsonTypes), taskId);
+      const bytes = typeof stored === 'string' ? new TextEncoder().encode(stored) : stored;
+      return recordOfMeta(serializers.decode(bytes, contentType, accepted), taskId);
+    },
+  };
 }

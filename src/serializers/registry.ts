@@ -53,6 +53,11 @@ export class SerializerRegistry {
     this.#jsonTypes.register(type);
   }
 
+  /** The types of the `json` serializer, those that were registered included. */
+  get jsonTypes(): JsonTypes | undefined {
+    return this.#jsonTypes;
+  }
+
   /** Names that settings may use. */
   get names(): readonly string[] {
     return [...this.#byName.keys()];

@@ -43,13 +43,15 @@ test('a success is never overwritten, whoever wrote it and however', async () =>
     '{"status": "SUCCESS", "result": 1}',
     '{"status":"SUCCESS","result":1}',
     '{"result": 1, "status": "SUCCESS"}',
+    'children: []\nresult: 1\nstatus: SUCCESS\ntask_id: a\n',
+    '"status": "SUCCESS"\n"result": 1\n',
   ];
   for (const stored of kept) {
     await raw.set('celery-task-meta-a', stored);
     await backend.store(record('a', 'FAILURE'));
     expect(await raw.get('celery-task-meta-a')).toBe(stored);
   }
-  for (const stored of ['{"status": "STARTED", "result": {"status": "SUCCESS"}}', 'nonsense']) {
+  for (const stored of ['{"status": "STARTED", "result": {"status": "SUCCESS"}}', 'nonsense', 'status: STARTED\n']) {
     await raw.set('celery-task-meta-a', stored);
     await backend.store(record('a', 'FAILURE'));
     expect(await raw.get('celery-task-meta-a')).toContain('"FAILURE"');

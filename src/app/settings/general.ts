@@ -31,7 +31,7 @@ export const GENERAL_SETTINGS: SettingsOf<GeneralSettings> = {
     nullable: true,
     meaning: 'Same for results; null = acceptContent',
     oldName: 'RESULT_ACCEPT_CONTENT',
-    status: 'accepted',
+    status: 'used',
   },
   enableUtc: { type: 'bool', default: true, meaning: 'Use UTC when timezone is unset', status: 'used' },
   timezone: {

@@ -55,7 +55,7 @@ export const RESULT_SETTINGS: SettingsOf<ResultSettings> = {
     meaning: 'Backend options (global_keyprefix, retry_policy, master_name, …)',
     status: 'used',
   },
-  resultSerializer: { type: 'text', default: 'json', meaning: 'Result serializer', status: 'accepted' },
+  resultSerializer: { type: 'text', default: 'json', meaning: 'Result serializer', status: 'used' },
   resultCompression: { type: 'text', default: null, nullable: true, meaning: 'Reserved, unused', status: 'accepted' },
   resultExpires: {
     type: 'seconds',

@@ -4,7 +4,8 @@ import { script, type Script } from '../../transports/redis/scripts.ts';
  * Stores results and tells who waits, but never over a success.
  * KEYS: one per result. ARGV: lifetime in seconds (0: for ever), then the values. Reply: how many were stored.
  *
- * The status stands first in what Python and we write, so a look at the beginning is enough for those.
+ * The status stands first in what Python and we write, so a look at the beginning is enough for those. Text that is no
+ * JSON is YAML: ours begins with the status, PyYAML's has it on a line of its own.
  *
  * Source: `KeyValueStoreBackend._store_result`, `RedisBackend._set`. Differs: reading and writing are one step.
  */
@@ -18,8 +19,14 @@ for i = 1, #KEYS do
   if string.find(head, '^{"status": ?"') then
     success = string.find(head, '^{"status": ?"SUCCESS"') ~= nil
   elseif head ~= '' then
-    local parsed, meta = pcall(cjson.decode, redis.call('GET', KEYS[i]))
-    success = parsed and type(meta) == 'table' and meta.status == 'SUCCESS'
+    local text = redis.call('GET', KEYS[i])
+    local parsed, meta = pcall(cjson.decode, text)
+    if parsed then
+      success = type(meta) == 'table' and meta.status == 'SUCCESS'
+    else
+      success = string.find(text, '^"?status"?: "?SUCCESS"?\\n') ~= nil
+        or string.find(text, '\\nstatus: SUCCESS\\n') ~= nil
+    end
   end
   if not success then
     local value = ARGV[i + 1]
