@@ -1,5 +1,8 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
+import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { Celery, CeleryError, RemoteError } from '../../src/index.ts';
@@ -9,6 +12,11 @@ import { missing } from '../support/available.ts';
 import { Ledger } from '../support/ledger.ts';
 import { celeryCli, pythonCalls, pythonWorker, type PythonSide, type PythonWorker } from '../support/python.ts';
 import { until } from '../support/until.ts';
+
+/** The same moment as a clock in Kolkata shows it. */
+function india(ms: number): string {
+  return `${new Date(ms + 5.5 * 3_600_000).toISOString().slice(0, 19)}+05:30`;
+}
 
 /*
  * Real Python Celery on the other side of a real Redis. Python consumes the queue `celery`, we consume `ts`.
@@ -45,8 +53,13 @@ describe.skipIf(reason !== undefined)(`interop on Redis${reason === undefined ? 
       argsrepr: ctx.request.argsrepr,
       headers: ctx.request.headers,
       priority: ctx.request.deliveryInfo.priority,
+      eta: ctx.request.eta,
       started: Date.now() / 1000,
     }));
+    app.task('ts.busy', async (path: string) => {
+      await until(() => !existsSync(path), { message: 'the file is gone', timeoutMs: 60_000 });
+      return 'done';
+    });
     app.task('ts.ran', (id: string) => void ran.push(id));
     worker = new Worker(app, { queues: ['ts'], hostname: 'ts@test', concurrency: 10 });
     await worker.start();
@@ -58,6 +71,9 @@ describe.skipIf(reason !== undefined)(`interop on Redis${reason === undefined ? 
     await python?.[Symbol.asyncDispose]();
     await redis?.stop();
   });
+
+  /** The record of a task as the backend has it. */
+  const stored = (id: string): Promise<string | null> => redis.client(1).get(`celery-task-meta-${id}`);
 
   const VALUES: readonly unknown[] = [
     null,
@@ -140,6 +156,21 @@ describe.skipIf(reason !== undefined)(`interop on Redis${reason === undefined ? 
     test('nothing is stored when the result is ignored', async () => {
       const handle = await app.send('py.echo', [1], { ignoreResult: true });
       expect(await handle.get()).toBeNull();
+      await until(() => python.log().includes(`[${handle.id}] succeeded`), { message: 'Python ran it' });
+      expect(await stored(handle.id)).toBeNull();
+    });
+
+    test('an ETA is a date: never early, whatever the zone', async () => {
+      const dueMs = Math.ceil((Date.now() + 1500) / 1000) * 1000;
+      const handles = [
+        await app.send<Record<string, unknown>>('py.request', [], { eta: new Date(dueMs) }),
+        await app.send<Record<string, unknown>>('py.request', [], { eta: india(dueMs) }),
+      ];
+      for (const handle of handles) {
+        const seen = await handle.get({ timeout: '20s' });
+        expect(Date.parse(seen['eta'] as string)).toBe(dueMs);
+        expect((seen['started'] as number) * 1000).toBeGreaterThanOrEqual(dueMs);
+      }
     });
   });
 
@@ -198,9 +229,32 @@ describe.skipIf(reason !== undefined)(`interop on Redis${reason === undefined ? 
 
     test('an ignored result', async () => {
       await pythonCalls(side, [
-        { name: 'ts.ran', args: ['ignored'], options: { ...options, ignore_result: true }, forget: true },
+        {
+          name: 'ts.ran',
+          args: ['ignored'],
+          options: { ...options, ignore_result: true, task_id: 'ignored-by-python' },
+          forget: true,
+        },
       ]);
       await until(() => ran.includes('ignored'), { message: 'the task ran' });
+      // What ran after it on the same backend connection is stored, so its own result would be too.
+      await (await app.send('ts.echo', [1], { queue: 'ts' })).get({ timeout: '20s' });
+      expect(await stored('ignored-by-python')).toBeNull();
+    });
+
+    test('an ETA is a date: never early, whatever the zone', async () => {
+      const dueMs = Math.ceil((Date.now() + 2500) / 1000) * 1000;
+      const zones = [`${new Date(dueMs).toISOString().slice(0, 19)}+00:00`, india(dueMs)];
+      const outcomes = await pythonCalls(
+        side,
+        zones.map((eta) => ({ name: 'ts.request', options: { ...options, eta } })),
+      );
+      expect(outcomes).toHaveLength(2);
+      for (const { value } of outcomes) {
+        const seen = value as { readonly started: number; readonly eta: string };
+        expect(Date.parse(seen.eta)).toBe(dueMs);
+        expect(seen.started * 1000).toBeGreaterThanOrEqual(dueMs);
+      }
     });
   });
 
@@ -215,6 +269,57 @@ describe.skipIf(reason !== undefined)(`interop on Redis${reason === undefined ? 
         if (command === 'ping') expect(answer['ts@test']).toEqual({ ok: 'pong' });
         if (command === 'registered') expect(answer['ts@test']).toContain('ts.echo');
         if (command === 'stats') expect(answer['ts@test']).toMatchObject({ pid: process.pid, prefetch_count: 40 });
+      },
+    );
+
+    test.each([
+      ['ts@test', 'ts.busy', 'ts', 10],
+      ['py@test', 'py.busy', 'celery', 2],
+    ])(
+      '%s shows tasks that are active, reserved and scheduled',
+      { timeout: 60_000 },
+      async (node, task, queue, slots) => {
+        const folder = mkdtempSync(join(tmpdir(), 'celeriac-busy-'));
+        const path = join(folder, 'wait');
+        writeFileSync(path, '');
+        const send = () => app.send(task, [path], { queue });
+        const handles = [];
+        try {
+          for (let i = 0; i < slots + 1; i++) handles.push(await send());
+          const later = await app.send(task, [path], { queue, countdown: '20s', expires: '1h' });
+          const inspect = () => app.control.inspect({ timeout: '3s', destination: [node] });
+          const idsOf = (list: unknown): string[] =>
+            (list as { readonly id?: string; readonly request?: { readonly id: string } }[]).map(
+              (one) => one.request?.id ?? one.id ?? '',
+            );
+          const seenByUs = async () => ({
+            active: idsOf((await inspect().active())?.[node] ?? []),
+            reserved: idsOf((await inspect().reserved())?.[node] ?? []),
+            scheduled: idsOf((await inspect().scheduled())?.[node] ?? []),
+          });
+          const seen = await until(
+            async () => {
+              const now = await seenByUs();
+              return now.active.length === slots && now.scheduled.length === 1 ? now : undefined;
+            },
+            { message: 'every slot is taken', timeoutMs: 30_000 },
+          );
+          const active = handles.slice(0, slots).map(({ id }) => id);
+          expect(seen.active.sort()).toEqual(active.sort());
+          expect(seen.reserved).toContain(handles[slots]?.id);
+          expect(seen.scheduled).toEqual([later.id]);
+          for (const command of ['active', 'reserved', 'scheduled'] as const) {
+            const { stdout } = await celeryCli(side, 'inspect', command, '-d', node, '-t', '5', '--json');
+            const answer = JSON.parse(stdout) as Readonly<Record<string, unknown>>;
+            expect(idsOf(answer[node]).sort()).toEqual(seen[command].sort());
+          }
+          await later.revoke();
+        } finally {
+          rmSync(folder, { recursive: true });
+        }
+        expect(await Promise.all(handles.map((handle) => handle.get({ timeout: '30s' })))).toEqual(
+          handles.map(() => 'done'),
+        );
       },
     );
 

@@ -1,4 +1,5 @@
 """Sends the calls given as JSON on standard input and prints what became of them."""
+import datetime
 import json
 import sys
 
@@ -8,6 +9,8 @@ outcomes = []
 handles = []
 for call in json.load(sys.stdin):
     options = dict(call.get("options") or {})
+    if "eta" in options:
+        options["eta"] = datetime.datetime.fromisoformat(options["eta"])
     handles.append((call, app.send_task(call["name"], call.get("args"), call.get("kwargs"), **options)))
 for call, handle in handles:
     if call.get("forget"):

@@ -60,6 +60,15 @@ def request(self):
     }
 
 
+@app.task(name="py.busy")
+def busy(path):
+    """Runs until the file is gone."""
+    until = time.time() + 60
+    while os.path.exists(path) and time.time() < until:
+        time.sleep(0.02)
+    return "done"
+
+
 @app.task(name="py.record")
 def record(identity, milliseconds):
     path = os.environ["INTEROP_LEDGER"]
