@@ -15,7 +15,7 @@ import { NO_EMBED, taskRequest } from './request.ts';
 import { annotationsFor } from './annotations.ts';
 import type { Config } from './config.ts';
 import { checkTaskOptions, resolveTaskOptions, type AnyTaskOptions } from './resolve-options.ts';
-import type { Arity, Handler, RegisteredTask } from './task.ts';
+import type { Arity, DefineTask, Handler, RegisteredTask } from './task.ts';
 import type { ResolvedTaskOptions, TaskOptions } from './task-options.ts';
 import { execute } from './trace.ts';
 
@@ -94,7 +94,7 @@ export class RemoteTaskHandle {
 
   async delay(...args: unknown[]): Promise<AsyncResult<unknown>> {
     this.check(args.length);
-    return this.app.sender.send(callDict(this.name, args));
+    return await this.app.sender.send(callDict(this.name, args));
   }
 
   async applyAsync(args: readonly unknown[], options?: CallOptions): Promise<AsyncResult<unknown>> {
@@ -198,11 +198,28 @@ function directHeaders(app: Celery, task: string, args: readonly unknown[]): Par
 }
 
 /** Splits `task(name, handler)` and `task(name, options, handler)`. */
-export function definition(name: string, rest: readonly unknown[]): { options: AnyTaskOptions; handler: Handler } {
+function definition(name: string, rest: readonly unknown[]): { options: AnyTaskOptions; handler: Handler } {
   const [options, handler] = rest.length === 1 ? [{}, rest[0]] : rest;
   if (typeof options !== 'object' || options === null) {
     throw new ImproperlyConfigured(`task "${name}": expected options as an object, got ${typeof options}`);
   }
   checkTaskOptions(name, options);
   return { options: options as AnyTaskOptions, handler: handler as Handler };
+}
+
+/** `app.task`: splits the arguments, fills in the base options, and hands the rest to `define`. */
+export function defineTask(
+  define: (name: string, options: AnyTaskOptions, handler: Handler) => unknown,
+  base: TaskOptions = {},
+): DefineTask {
+  const task = (name: string, ...rest: unknown[]): unknown => {
+    const { options, handler } = definition(name, rest);
+    const hooks = { ...base.hooks, ...options.hooks };
+    return define(name, { ...base, ...options, ...(Object.keys(hooks).length === 0 ? {} : { hooks }) }, handler);
+  };
+  const extend = (more: TaskOptions): DefineTask => {
+    checkTaskOptions('(base)', more);
+    return defineTask(define, { ...base, ...more, hooks: { ...base.hooks, ...more.hooks } });
+  };
+  return Object.assign(task, { extend }) as DefineTask;
 }

@@ -9,6 +9,7 @@ import { TaskResult } from '../result/task-result.ts';
 import type { SignatureDict } from '../protocol/task-message.ts';
 import type { Celery } from './celery.ts';
 import { applyDict } from './eager.ts';
+import type { Published, TaskCall } from './publisher.ts';
 
 /** Members of a group that are on their way to the broker at a time. */
 const PUBLISH_WINDOW = 512;
@@ -25,7 +26,9 @@ export class Sender {
   async send(dict: SignatureDict, options: WireOptions = {}, limits: SendLimits = {}): Promise<AsyncResult<unknown>> {
     const app = this.#app;
     if (app.conf.taskAlwaysEager) return applyDict(app, dict, options);
-    const handle = await this.sendDetached(dict, options, limits);
+    const handle = isWorkflow(dict)
+      ? await this.sendDetached(dict, options, limits)
+      : this.#handle(await app.publisher.publish(plainCall(dict, options), limits));
     const run = app.lineage.current;
     if (run !== undefined) run.children.push(handle.toJSON());
     return handle;
@@ -38,17 +41,17 @@ export class Sender {
     limits: SendLimits = {},
   ): Promise<AsyncResult<unknown>> {
     const app = this.#app;
-    if (!isChain(dict) && !isGroup(dict) && !isChord(dict)) {
-      const call = hasAny(dict.options) ? { ...dict, options: merged(dict, options) } : { ...dict, options };
-      const { id, ignored } = await app.publisher.publish(call, limits);
-      return new TaskResult(app.results, id, null, ignored);
-    }
+    if (!isWorkflow(dict)) return this.#handle(await app.publisher.publish(plainCall(dict, options), limits));
     const { calls, result } = plan(asDict(dict), options, { uuid: () => app.random.uuid(), oid: app.oid });
     if (calls.some(({ task }) => task === 'celery.chord_unlock')) await this.#requireJoin();
     for (let at = 0; at < calls.length; at += PUBLISH_WINDOW) {
       await Promise.all(calls.slice(at, at + PUBLISH_WINDOW).map((call) => app.publisher.publish(call, limits)));
     }
     return resultFrom(app.results, result);
+  }
+
+  #handle({ id, ignored }: Published): TaskResult<unknown> {
+    return new TaskResult(this.#app.results, id, null, ignored);
   }
 
   /** A chord's header is joined through its results. */
@@ -59,6 +62,15 @@ export class Sender {
       `chords need a result backend that keeps results, and "${name}" does not: set resultBackend`,
     );
   }
+}
+
+function isWorkflow(dict: SignatureDict): boolean {
+  return isChain(dict) || isGroup(dict) || isChord(dict);
+}
+
+function plainCall(dict: SignatureDict, options: WireOptions): TaskCall {
+  const { task, args, kwargs } = dict;
+  return { task, args, kwargs, options: hasAny(dict.options) ? merged(dict, options) : options };
 }
 
 function hasAny(options: WireOptions): boolean {

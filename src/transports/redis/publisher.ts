@@ -9,8 +9,8 @@ import type { KeySpace } from './keys.ts';
 import { DELAY } from './scripts.ts';
 import type { Command, RedisSocket } from './socket.ts';
 
-/** Most messages and characters in one command: the server serves nobody else meanwhile. */
-const MOST_VALUES = 500;
+/** A list's messages leave at this many without waiting for the tick's end: the server works while more are built. */
+const MOST_VALUES = 32;
 const MOST_CHARACTERS = 2 ** 20;
 /** A reply that nobody collects is dropped after so long (pidbox: message TTL of reply queues). */
 const REPLY_TTL_MS = 300_000;
@@ -118,15 +118,17 @@ export class Publisher {
 
   #push(key: string, text: string): Promise<unknown> {
     let push = this.#open.get(key);
-    if (!push || push.values.length >= MOST_VALUES || push.characters + text.length > MOST_CHARACTERS) {
+    if (!push || push.characters + text.length > MOST_CHARACTERS) {
       push = { key, values: [], characters: 0, done: deferred<unknown>() };
       this.#open.set(key, push);
       this.#pushes.push(push);
       this.#schedule();
     }
+    const { done } = push;
     push.values.push(text);
     push.characters += text.length;
-    return push.done.promise;
+    if (push.values.length >= MOST_VALUES) this.#flush();
+    return done.promise;
   }
 
   #command(command: Command): Promise<unknown> {
@@ -156,7 +158,8 @@ export class Publisher {
     this.#commands = [];
     this.#tables = new Map();
     const [only] = waiting;
-    if (waiting.length === 1 && only) {
+    if (only === undefined) return;
+    if (waiting.length === 1) {
       this.#socket.call(...only.command).then(only.done.resolve, only.done.reject);
       return;
     }
