@@ -1,4 +1,5 @@
 import { hostname } from 'node:os';
+import { resolve } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import type { ResultBackend, ResultRecord } from '../backends/backend.ts';
 import { openBackend } from '../backends/drivers.ts';
@@ -8,7 +9,7 @@ import type { CallOptions } from '../canvas/call-options.ts';
 import { sendLimits } from '../canvas/call.ts';
 import type { Signature } from '../canvas/types.ts';
 import { wireOptions, type WireOptions } from '../canvas/wire-options.ts';
-import { NotRegistered, UsageError } from '../errors.ts';
+import { ImproperlyConfigured, NotRegistered, UsageError } from '../errors.ts';
 import { fromExceptionRecord } from '../protocol/exception.ts';
 import { resultCodec, type ResultTuple } from '../protocol/result.ts';
 import type { SignatureDict } from '../protocol/task-message.ts';
@@ -30,7 +31,7 @@ import { Settings } from './layered-settings.ts';
 import { brokerUrls, failoverOrder } from './broker-urls.ts';
 import { Control } from './control.ts';
 import { failover } from '../transports/failover.ts';
-import { Definition, definition, messageDefaults, RemoteTaskHandle, TaskHandle } from './define-task.ts';
+import { defineTask, Definition, messageDefaults, RemoteTaskHandle, TaskHandle } from './define-task.ts';
 import { findFiles } from './discover.ts';
 import { backendOptions, backendUrl, brokerOptions } from './driver-options.ts';
 import { publishEvent } from './event-sender.ts';
@@ -40,9 +41,10 @@ import { Publisher } from './publisher.ts';
 import { QueueTable } from './queues.ts';
 import { TaskRegistry } from './registry.ts';
 import { NO_EMBED, taskRequest, type TaskRequest } from './request.ts';
+import type { AnyTaskOptions } from './resolve-options.ts';
 import { Sender } from './sender.ts';
 import { SignalHub, type SignalHandler, type SignalName, type SignalOptions } from './signals.ts';
-import type { DefineTask, TaskOf } from './task.ts';
+import type { DefineTask, Handler, TaskOf } from './task.ts';
 import type { TaskOptions } from './task-options.ts';
 import { execute } from './trace.ts';
 
@@ -106,6 +108,7 @@ export class Celery {
   readonly #errors = new Map<string, (args: readonly unknown[]) => Error>();
   readonly #errorNames = new Map<unknown, string>();
   readonly #definitions = new Map<string, Definition>();
+  readonly #env: Readonly<Record<string, string | undefined>>;
   readonly #settings: Settings;
   #queues: QueueTable | undefined;
   #publisher: Publisher | undefined;
@@ -122,7 +125,8 @@ export class Celery {
       ...(broker === undefined ? {} : { brokerUrl: isTransport(broker) ? `${broker.name}://` : broker }),
       ...(typeof backend === 'string' ? { resultBackend: backend } : {}),
     };
-    this.#settings = new Settings({ ...settings, ...urls }, env ?? process.env);
+    this.#env = env ?? process.env;
+    this.#settings = new Settings({ ...settings, ...urls }, this.#env);
     void this.conf; // a setting that cannot work is said here, not at the first call
     this.main = main ?? 'celeriac';
     this.clock = clock ?? systemClock;
@@ -133,17 +137,16 @@ export class Celery {
     this.errorNames = this.#errorNames;
     this.results = this.#resultSource();
     this.sender = new Sender(this);
-    this.task = this.#define as DefineTask;
+    this.task = defineTask((name, options, handler) => this.#define(name, options, handler));
     for (const task of builtinTasks(this)) this.tasks.add(task);
   }
 
-  readonly #define = (name: string, ...rest: unknown[]): unknown => {
-    const { options, handler } = definition(name, rest);
+  #define(name: string, options: AnyTaskOptions, handler: Handler): unknown {
     const task = new Definition(this, name, options, handler);
     this.tasks.add(task);
     this.#definitions.set(name, task);
     return new TaskHandle(this, task);
-  };
+  }
 
   /** The settings in force: checked, complete, frozen. */
   get conf(): Config {
@@ -166,13 +169,43 @@ export class Celery {
    * Takes an object, or the default export of a module, as the configuration. What the constructor was given wins.
    * @param source object, or path of a module
    * @param options.namespace read only keys that begin with it: `'CELERY'` for `CELERY_BROKER_URL`
+   * @param options.silent a module that does not exist is no error
+   * @returns whether there was something to take
    * @throws {UsageError} once queues or connections were made by the old settings
+   * @throws {ImproperlyConfigured} when there is no such module, or it names settings that nobody knows
    */
-  async configFrom(source: object | string, options: { readonly namespace?: string } = {}): Promise<void> {
-    const object = typeof source === 'string' ? ((await importModule(source)) as object) : source;
+  async configFrom(source: object | string, options: ConfigSource = {}): Promise<boolean> {
+    const object = typeof source === 'string' ? await settingsModule(source, options.silent ?? false) : source;
+    if (object === undefined) return false;
     this.#refuseLate();
     this.#settings.load(object, options);
+    void this.conf; // what cannot work is said here
     await this.signals.emit('afterConfigure', { sender: this.main });
+    return true;
+  }
+
+  /**
+   * Takes the module that an environment variable names as the configuration.
+   * @returns whether there was something to take
+   * @throws {ImproperlyConfigured} when the variable is not set, or names no module
+   */
+  async configFromEnvvar(name: string, options: ConfigSource = {}): Promise<boolean> {
+    const module = this.#env[name];
+    if (module) return this.configFrom(module, options);
+    if (options.silent) return false;
+    throw new ImproperlyConfigured(
+      `the environment variable ${name} is not set: expected the path of a module with settings`,
+    );
+  }
+
+  /**
+   * Values that count where nobody says otherwise; what the constructor, `configure()` and `configFrom()` say wins.
+   * @throws {UsageError} once queues or connections were made by the old settings
+   */
+  addDefaults(settings: ConfigInput): void {
+    this.#refuseLate();
+    this.#settings.addDefaults(settings);
+    void this.conf;
   }
 
   #refuseLate(): void {
@@ -414,6 +447,12 @@ export class Celery {
             'Make what follows a chain or callback, or pass allowInTask: true',
         );
       },
+      revokeByStamp: async (stamps, { terminate, signal }) => {
+        await this.control.revokeByStamp(stamps, {
+          ...(terminate === undefined ? {} : { terminate }),
+          ...(signal === undefined ? {} : { signal }),
+        });
+      },
       revoke: async (ids, { terminate, signal }) => {
         await this.control.revoke(ids, {
           ...(terminate === undefined ? {} : { terminate }),
@@ -428,8 +467,35 @@ function isTransport(value: CeleryOptions['broker']): value is Transport {
   return typeof value === 'object' && 'connect' in value;
 }
 
+/** How `configFrom()` reads its source. */
+export interface ConfigSource {
+  readonly namespace?: string;
+  /** @default false */
+  readonly silent?: boolean;
+}
+
+/** The exports of a settings module: a path relative to the working directory, or a package. */
+async function settingsModule(module: string, silent: boolean): Promise<object | undefined> {
+  try {
+    return (await importModule(module)) as object;
+  } catch (cause) {
+    // A module that exists and imports one that does not is broken, not missing.
+    const { code, message } = cause as NodeJS.ErrnoException;
+    const named = /'(?:file:\/\/)?([^']+)'/.exec(message)?.[1];
+    const unknown = code === 'ERR_MODULE_NOT_FOUND' || code === 'MODULE_NOT_FOUND';
+    const missing = unknown && (named === module || named === resolve(module));
+    if (missing && silent) return undefined;
+    throw new ImproperlyConfigured(
+      missing
+        ? `there is no module "${module}" with settings`
+        : `the settings of "${module}" could not be loaded: ${message}`,
+      { cause },
+    );
+  }
+}
+
 function importModule(module: string): Promise<unknown> {
-  return import(/^(?:\.|\/)/.test(module) ? pathToFileURL(module).href : module) as Promise<unknown>;
+  return import(/^(?:\.|\/)/.test(module) ? pathToFileURL(resolve(module)).href : module) as Promise<unknown>;
 }
 
 function directRequest(app: Celery, dict: SignatureDict): TaskRequest {

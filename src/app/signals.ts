@@ -56,6 +56,7 @@ export interface WorkerEvent {
 export interface Signals {
   beforePublish: BeforePublish;
   afterPublish: AfterPublish;
+  /** The body has not been decoded yet, except in protocol 1: `argsrepr` and `kwargsrepr` have its text. */
   taskReceived: { readonly sender: string; readonly request: TaskRequest };
   taskPrerun: TaskEvent;
   taskPostrun: TaskEvent & { readonly state: string; readonly retval: unknown };

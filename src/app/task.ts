@@ -4,7 +4,7 @@ import type { CallOptions } from '../canvas/call-options.ts';
 import type { Arities, Open, Signature, Suffix } from '../canvas/types.ts';
 import type { TaskContext } from './context.ts';
 import type { StandardSchema } from './schema.ts';
-import type { ResolvedTaskOptions, WithContext, WithoutContext } from './task-options.ts';
+import type { ResolvedTaskOptions, TaskOptions, WithContext, WithoutContext } from './task-options.ts';
 
 /** A task that runs somewhere else: its name and its types. */
 export interface RemoteTask<Args extends unknown[], Out> {
@@ -54,6 +54,15 @@ export interface DefineTask {
     handler: (ctx: TaskContext, ...args: A) => R,
   ): Task<A, Awaited<R>>;
   <A extends unknown[], R>(name: string, options: WithoutContext, handler: (...args: A) => R): Task<A, Awaited<R>>;
+  /**
+   * The same function with options of its own for what a definition leaves open, as a base class gives them in Celery.
+   * Of `hooks`, each definition may replace single ones.
+   *
+   * @example
+   * const critical = app.task.extend({ acksLate: true, maxRetries: 10, hooks: { onFailure: page } });
+   * const charge = critical('billing.charge', (order: string) => order);
+   */
+  extend(base: TaskOptions): DefineTask;
 }
 
 export type Handler = (...args: never[]) => unknown;

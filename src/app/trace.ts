@@ -98,7 +98,7 @@ export function execute(app: Celery, task: RegisteredTask, request: TaskRequest,
     request.args,
     request.kwargs,
   );
-  if (options.strictTyping) checkArity(task.name, task.arity, args.length);
+  checkArity(task.name, task.arity, args.length);
   if (options.schema === null && options.hooks.beforeStart === undefined) return call(app, task, request, signal, args);
   return prepareAndCall(app, task, request, signal, args);
 }

@@ -1,7 +1,7 @@
 import type { ResultTuple } from '../protocol/result.ts';
 import type { Duration } from '../runtime/duration.ts';
 import type { ResultMeta, Snapshot } from './snapshot.ts';
-import type { RevokeOptions } from './source.ts';
+import type { RevokeOptions, Stamps } from './source.ts';
 
 export interface GetOptions {
   /** @default no limit */
@@ -34,6 +34,8 @@ export interface AsyncResult<out T> {
   /** Removes the stored result, and those of its parents. */
   forget(): Promise<void>;
   revoke(options?: RevokeOptions): Promise<void>;
+  /** Revokes every task that carries these stamps, this one or not. */
+  revokeByStampedHeaders(stamps: Stamps, options?: RevokeOptions): Promise<void>;
   toJSON(): ResultTuple;
 }
 

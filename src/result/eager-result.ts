@@ -68,6 +68,10 @@ export class EagerResult<out T> implements AsyncResult<T> {
   revoke(): Promise<void> {
     return Promise.resolve();
   }
+  /** Too late as well. */
+  revokeByStampedHeaders(): Promise<void> {
+    return Promise.resolve();
+  }
   toJSON(): ResultTuple {
     return [[this.id, this.parent?.toJSON() ?? null], null];
   }

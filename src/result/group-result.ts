@@ -2,7 +2,7 @@ import type { ResultTuple } from '../protocol/result.ts';
 import { durationMs, type Duration } from '../runtime/duration.ts';
 import type { AsyncResult, GetOptions, GroupResult } from './async-result.ts';
 import type { ResultMeta, Snapshot } from './snapshot.ts';
-import type { ResultSource, RevokeOptions } from './source.ts';
+import type { ResultSource, RevokeOptions, Stamps } from './source.ts';
 
 /** The handle of a group: its members' handles under one id. */
 export class GroupTaskResult<T extends readonly unknown[]> implements GroupResult<T> {
@@ -146,6 +146,10 @@ export class GroupTaskResult<T extends readonly unknown[]> implements GroupResul
       this.results.map((result) => result.id),
       options,
     );
+  }
+
+  revokeByStampedHeaders(stamps: Stamps, options: RevokeOptions = {}): Promise<void> {
+    return this.#source.revokeByStamp(stamps, options);
   }
 
   async save(): Promise<void> {

@@ -47,6 +47,7 @@ function setUp({ push = true, inTask = false } = {}): Bench {
       if (inTask) throw new UsageError('in a task');
     },
     revoke: async (ids) => void revoked.push(...ids),
+    revokeByStamp: async (stamps) => void revoked.push(JSON.stringify(stamps)),
   };
   return { source, clock, revoked, store: (id, status, result) => memory.store(record(id, status, result)) };
 }

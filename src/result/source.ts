@@ -15,7 +15,12 @@ export interface ResultSource {
   refuseInTask(): void;
   /** Broadcasts `revoke` to the workers. */
   revoke(ids: readonly string[], options: RevokeOptions): Promise<void>;
+  /** Broadcasts `revoke_by_stamped_headers` to the workers. */
+  revokeByStamp(stamps: Stamps, options: RevokeOptions): Promise<void>;
 }
+
+/** Names of stamps and the values that are meant. */
+export type Stamps = Readonly<Record<string, string | readonly string[]>>;
 
 export interface RevokeOptions {
   /** Also end a run that has begun. */

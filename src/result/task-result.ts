@@ -5,7 +5,7 @@ import { durationMs, type Duration } from '../runtime/duration.ts';
 import type { AsyncResult, GetOptions } from './async-result.ts';
 import { metaOf, snapshotOf } from './snapshot-of.ts';
 import type { ResultMeta, Snapshot } from './snapshot.ts';
-import type { ResultSource, RevokeOptions } from './source.ts';
+import type { ResultSource, RevokeOptions, Stamps } from './source.ts';
 import { isReady, PROPAGATE_STATES } from './states.ts';
 import { observe, type Observation } from './wait.ts';
 
@@ -167,6 +167,10 @@ export class TaskResult<T> implements AsyncResult<T> {
 
   revoke(options: RevokeOptions = {}): Promise<void> {
     return this.#source.revoke([this.id], options);
+  }
+
+  revokeByStampedHeaders(stamps: Stamps, options: RevokeOptions = {}): Promise<void> {
+    return this.#source.revokeByStamp(stamps, options);
   }
 
   toJSON(): ResultTuple {

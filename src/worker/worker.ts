@@ -22,7 +22,7 @@ import { Heartbeat } from './heartbeat.ts';
 import { nodeName } from './node-name.ts';
 import type { Counters, WorkerParts } from './parts.ts';
 import { reportText } from './report.ts';
-import { Request } from './request.ts';
+import { Request, viewOf } from './request.ts';
 import { RevokedIds } from './revoked.ts';
 import { settleRevoked } from './settle.ts';
 import { decide } from './strategy.ts';
@@ -349,6 +349,10 @@ export class Worker implements AsyncDisposable {
   #received(request: Request): void {
     const { events, log } = this.#parts as WorkerParts;
     const { headers, task } = request;
+    if (this.app.signals.has('taskReceived')) {
+      const view = viewOf(request.delivery, headers, request.body, this.hostname);
+      void this.app.signals.emit('taskReceived', { sender: task.name, request: view });
+    }
     if (log.isLevelEnabled?.('info') ?? true) {
       log.info({ taskId: request.id, task: request.displayName }, 'task received');
     }
