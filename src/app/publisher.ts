@@ -205,8 +205,15 @@ export class Publisher {
       priority: this.#priority(options, address),
     };
     if (headers.expires !== null) {
-      properties.expiration = String(Math.max(0, Math.trunc(parseIso(headers.expires) - this.#app.clock.now())));
+      const leftMs = Math.trunc(parseIso(headers.expires) - this.#app.clock.now());
+      if (leftMs < 0) {
+        const { id: taskId, task } = headers;
+        this.#app.log.warn({ taskId, task, expires: headers.expires }, 'the task has expired before it was sent');
+      }
+      properties.expiration = String(Math.max(0, leftMs));
     }
+    const extra = options['properties'];
+    if (extra !== undefined && extra !== null) properties.extra = extra as Record<string, unknown>;
     return properties;
   }
 

@@ -38,6 +38,8 @@ export interface CallOptions {
   readonly taskId?: string;
   /** Custom headers, visible in `ctx.request.headers`. */
   readonly headers?: Readonly<Record<string, unknown>>;
+  /** Message properties of the broker's own, as SQS has `MessageGroupId`. */
+  readonly properties?: Readonly<Record<string, unknown>>;
   readonly serializer?: string;
   readonly compression?: string;
   /** Called with the result on success. */

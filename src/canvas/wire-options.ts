@@ -80,6 +80,7 @@ const WRITERS: { readonly [K in keyof Required<CallOptions>]: Write | null } = {
   priority: as('priority'),
   taskId: as('task_id'),
   headers: as('headers'),
+  properties: as('properties'),
   serializer: as('serializer'),
   compression: as('compression'),
   link: as('link', links),

@@ -1,0 +1,73 @@
+import { expect, test } from 'vitest';
+import { Celery } from './celery.ts';
+import type { Logger } from '../runtime/logger.ts';
+import type { Delivery } from '../transports/transport.ts';
+
+const warnings: string[] = [];
+const quiet = (): void => {};
+const log: Logger = {
+  debug: quiet,
+  info: quiet,
+  error: quiet,
+  fatal: quiet,
+  warn: (_fields, message) => void warnings.push(message),
+  child: () => log,
+};
+
+async function sentBy(app: Celery): Promise<Delivery | undefined> {
+  const connection = await (await app.transport()).connect();
+  const delivery = await (await connection.channel()).get('celery');
+  await delivery?.ack();
+  await connection.close();
+  return delivery;
+}
+
+test('an expiry that has passed goes out with no time left, and a warning', async () => {
+  const app = new Celery({ broker: 'memory://', env: {}, log });
+  warnings.length = 0;
+  await app.send('late', [], { expires: new Date(0) });
+  expect(warnings).toEqual(['the task has expired before it was sent']);
+  await app.send('early', [], { expires: '1h' });
+  expect(warnings).toHaveLength(1);
+  await app.close();
+});
+
+test('properties of the application’s own travel with the message', async () => {
+  const app = new Celery({ broker: 'memory://', env: {}, log });
+  await app.send('one', [], { properties: { MessageGroupId: 'orders' } });
+  expect((await sentBy(app))?.message.properties.extra).toEqual({ MessageGroupId: 'orders' });
+  await app.close();
+});
+
+test('eager calls: errors where asked, results where asked, send() publishes all the same and says so', async () => {
+  const app = new Celery({ broker: 'memory://', backend: 'memory://', env: {}, log, taskAlwaysEager: true });
+  const fails = app.task('fails', () => {
+    throw new RangeError('no');
+  });
+  const works = app.task('works', () => 4);
+  expect(await (await fails.delay()).state()).toBe('FAILURE');
+  const plain = await works.delay();
+  expect(await (await app.backend()).load(plain.id)).toBeUndefined();
+  warnings.length = 0;
+  await app.send('works');
+  expect(warnings[0]).toContain('taskAlwaysEager has no effect on send()');
+  expect((await sentBy(app))?.message.headers['task']).toBe('works');
+  await app.close();
+
+  const strict = new Celery({
+    broker: 'memory://',
+    backend: 'memory://',
+    env: {},
+    log,
+    taskAlwaysEager: true,
+    taskEagerPropagates: true,
+    taskStoreEagerResult: true,
+  });
+  const stored = await strict.task('works', () => 4).delay();
+  expect(await (await strict.backend()).load(stored.id)).toMatchObject({ status: 'SUCCESS', result: 4 });
+  const throwing = strict.task('fails', () => {
+    throw new RangeError('no');
+  });
+  await expect(throwing.delay()).rejects.toThrow('no');
+  await strict.close();
+});
