@@ -82,10 +82,10 @@ export function unverified(address: RedisAddress): boolean {
 function parse(part: string, whole: string): URL {
   try {
     return new URL(part);
-  } catch (cause) {
+  } catch {
+    // Without the cause: it has the whole URL, password and all.
     throw new ImproperlyConfigured(
       `cannot read the Redis URL "${maskUrl(whole)}": expected redis://[user:password@]host[:port][/db]`,
-      { cause },
     );
   }
 }
