@@ -1,4 +1,4 @@
-import { ArgumentsError } from '../errors.ts';
+import { ArgumentsError, UsageError } from '../errors.ts';
 import type { Arity, Handler } from './task.ts';
 import type { SchemaIssue, StandardSchema } from './schema.ts';
 
@@ -89,17 +89,40 @@ export async function validateArguments(
   schema: StandardSchema<unknown, unknown>,
   args: readonly unknown[],
 ): Promise<readonly unknown[]> {
-  const outcome = (await schema['~standard'].validate(args)) as {
-    readonly value?: unknown;
-    readonly issues?: readonly SchemaIssue[] | undefined;
-  };
-  if (outcome.issues === undefined) return outcome.value as readonly unknown[];
-  throw new ArgumentsError(`${name}() refused its arguments: ${outcome.issues.map(issueText).join('; ')}`);
+  const { value, issues } = await validated(schema, args);
+  if (issues === undefined) return value as readonly unknown[];
+  throw new ArgumentsError(
+    `${name}() refused its arguments: ${issues.map((one) => issueText(one, 'args')).join('; ')}`,
+  );
 }
 
-function issueText({ message, path }: SchemaIssue): string {
+/** @throws {UsageError} with every complaint of the schema and where it is */
+export async function validateResult(
+  name: string,
+  schema: StandardSchema<unknown, unknown>,
+  result: unknown,
+): Promise<unknown> {
+  const { value, issues } = await validated(schema, result);
+  if (issues === undefined) return value;
+  throw new UsageError(
+    `${name}() returned what its schema refuses: ${issues.map((one) => issueText(one, 'result')).join('; ')}`,
+  );
+}
+
+interface Validated {
+  readonly value?: unknown;
+  readonly issues?: readonly SchemaIssue[] | undefined;
+}
+
+async function validated(schema: StandardSchema<unknown, unknown>, value: unknown): Promise<Validated> {
+  return (await schema['~standard'].validate(value)) as Validated;
+}
+
+function issueText({ message, path }: SchemaIssue, root: 'args' | 'result'): string {
   if (path === undefined || path.length === 0) return message;
   const keys = path.map((step) => (typeof step === 'object' ? step.key : step));
-  const [first, ...rest] = keys;
-  return `args[${String(first)}]${rest.map((key) => (typeof key === 'number' ? `[${key}]` : `.${String(key)}`)).join('')}: ${message}`;
+  const place = keys.map((key, at) =>
+    typeof key === 'number' || (at === 0 && root === 'args') ? `[${String(key)}]` : `.${String(key)}`,
+  );
+  return `${root}${place.join('')}: ${message}`;
 }

@@ -65,6 +65,8 @@ export interface TaskOptions {
   readonly retryPolicy?: RetryPolicy;
   /** Names of the positions, so that callers may use keywords. */
   readonly params?: readonly string[];
+  /** Checks and converts what the handler returned, before it is stored; of the handler's own result type. */
+  readonly returns?: StandardSchema<unknown, unknown>;
   readonly hooks?: TaskHooks;
   /** Longest text of a result in logs and events. @default 1024 */
   readonly resultReprMax?: number;
@@ -116,6 +118,7 @@ export interface ResolvedTaskOptions {
   readonly retryPolicy: RetryPolicy | null;
   readonly params: readonly string[] | null;
   readonly schema: StandardSchema<unknown, unknown> | null;
+  readonly returns: StandardSchema<unknown, unknown> | null;
   readonly hooks: TaskHooks;
   readonly resultReprMax: number;
   readonly strictTyping: boolean;

@@ -1,7 +1,7 @@
 import { Ignore, Reject, Retry } from '../errors.ts';
 import type { ResultTuple } from '../protocol/result.ts';
 import { formatTraceback, toExceptionRecord, type ExceptionRecord } from '../protocol/exception.ts';
-import { bindArguments, checkArity, validateArguments } from './arguments.ts';
+import { bindArguments, checkArity, validateArguments, validateResult } from './arguments.ts';
 import type { Celery } from './celery.ts';
 import type { RetryRequest } from './context.ts';
 import type { Run } from './lineage.ts';
@@ -99,7 +99,9 @@ export function execute(app: Celery, task: RegisteredTask, request: TaskRequest,
     request.kwargs,
   );
   checkArity(task.name, task.arity, args.length);
-  if (options.schema === null && options.hooks.beforeStart === undefined) return call(app, task, request, signal, args);
+  const { schema, returns, hooks } = options;
+  if (schema === null && returns === null && hooks.beforeStart === undefined)
+    return call(app, task, request, signal, args);
   return prepareAndCall(app, task, request, signal, args);
 }
 
@@ -110,10 +112,11 @@ async function prepareAndCall(
   signal: AbortSignal,
   args: readonly unknown[],
 ): Promise<unknown> {
-  const { schema, hooks } = task.options;
+  const { schema, returns, hooks } = task.options;
   const checked = schema === null ? args : await validateArguments(task.name, schema, args);
   if (!request.calledDirectly) await hooks.beforeStart?.(request);
-  return call(app, task, request, signal, checked);
+  const value = await call(app, task, request, signal, checked);
+  return returns === null ? value : validateResult(task.name, returns, value);
 }
 
 function call(
