@@ -1,3 +1,4 @@
+import { Cancellation } from '../runtime/cancellation.ts';
 import { hostname } from 'node:os';
 import { resolve } from 'node:path';
 import { pathToFileURL } from 'node:url';
@@ -261,7 +262,7 @@ export class Celery {
     const request: TaskRequest = run
       ? { ...run.request, task: task.name, args, kwargs, calledDirectly: true }
       : directRequest(this, dict);
-    return execute(this, task, request, new AbortController().signal);
+    return execute(this, task, request, new Cancellation());
   }
 
   /** A signature from its serialized form. What it takes and yields cannot be known. */

@@ -1,3 +1,4 @@
+import { Cancellation } from '../runtime/cancellation.ts';
 import { Call, sendLimits } from '../canvas/call.ts';
 import type { CallOptions } from '../canvas/call-options.ts';
 import { callDict, NO_KWARGS } from '../canvas/dict.ts';
@@ -160,7 +161,7 @@ export class TaskHandle extends RemoteTaskHandle {
         calledDirectly: true,
       },
     );
-    return execute(app, this.#task, request, new AbortController().signal);
+    return execute(app, this.#task, request, new Cancellation());
   }
 
   async apply(args: readonly unknown[], options?: CallOptions): Promise<EagerResult<unknown>> {

@@ -1,3 +1,4 @@
+import { Cancellation } from '../runtime/cancellation.ts';
 import { NO_EMBED, taskRequest, type TaskRequest } from './request.ts';
 import {
   asDict,
@@ -29,7 +30,7 @@ import { trace, type Outcome } from './trace.ts';
  * Arguments take the way through the serializer, so that what would fail on the wire fails here too.
  */
 
-const NO_SIGNAL = new AbortController().signal;
+const NEVER = new Cancellation();
 
 /** Runs a whole signature here. Chains and groups run their members one after the other. */
 export async function applyDict(
@@ -75,12 +76,12 @@ async function applyCall(app: Celery, dict: SignatureDict): Promise<AsyncResult<
 /** Runs one task here: hooks, links and retries included. */
 export async function applyTask(app: Celery, task: RegisteredTask, dict: SignatureDict): Promise<EagerResult<unknown>> {
   let request = eagerRequest(app, dict);
-  let outcome = await trace(app, task, request, { signal: NO_SIGNAL });
+  let outcome = await trace(app, task, request, NEVER);
   while (outcome.kind === 'retry') {
     await runHook(app, task, 'onRetry', outcome.error, request, outcome.traceback);
     const { args, kwargs, retries } = outcome.retry;
     request = { ...request, args, kwargs, retries };
-    outcome = await trace(app, task, request, { signal: NO_SIGNAL });
+    outcome = await trace(app, task, request, NEVER);
   }
   await follow(app, task, request, outcome);
   return resultOf(request, outcome);

@@ -1,5 +1,6 @@
 import { signatureOf } from '../canvas/call.ts';
 import { NotSupported, type Retry } from '../errors.ts';
+import type { Cancellable } from '../runtime/cancellation.ts';
 import type { Logger } from '../runtime/logger.ts';
 import type { AnySignature } from '../canvas/types.ts';
 import type { Celery } from './celery.ts';
@@ -13,15 +14,19 @@ import type { RegisteredTask } from './task.ts';
 export class RunContext implements TaskContext {
   readonly app: Celery;
   readonly request: TaskRequest;
-  readonly signal: AbortSignal;
   readonly #task: RegisteredTask;
+  readonly #cancellation: Cancellable;
   #log: Logger | undefined;
 
-  constructor(app: Celery, task: RegisteredTask, request: TaskRequest, signal: AbortSignal) {
+  constructor(app: Celery, task: RegisteredTask, request: TaskRequest, cancellation: Cancellable) {
     this.app = app;
     this.request = request;
-    this.signal = signal;
     this.#task = task;
+    this.#cancellation = cancellation;
+  }
+
+  get signal(): AbortSignal {
+    return this.#cancellation.signal;
   }
 
   get id(): string {

@@ -9,6 +9,7 @@ import type { TaskRequest } from './request.ts';
 import { autoretryOptions, isAutoretried, planRetry, RetryAsked } from './retry.ts';
 import { RunContext } from './run-context.ts';
 import type { RegisteredTask } from './task.ts';
+import type { Cancellable } from '../runtime/cancellation.ts';
 
 /** How a run ended. Nothing has been stored or sent yet. */
 export type Outcome = Success | Failure | RetryOutcome | { readonly kind: 'ignore' } | RejectOutcome;
@@ -45,10 +46,6 @@ export interface RejectOutcome {
   readonly reason: string;
 }
 
-export interface TraceOptions {
-  readonly signal: AbortSignal;
-}
-
 const NO_CHILDREN: readonly ResultTuple[] = Object.freeze([]);
 
 /**
@@ -60,7 +57,7 @@ export async function trace(
   app: Celery,
   task: RegisteredTask,
   request: TaskRequest,
-  options: TraceOptions,
+  cancellation: Cancellable,
 ): Promise<Outcome> {
   const run: Run = { request, children: [], pending: [], joinAllowed: false };
   if (app.signals.has('taskPrerun')) {
@@ -68,11 +65,11 @@ export async function trace(
   }
   let outcome: Outcome;
   try {
-    const value = await app.lineage.run(run, () => execute(app, task, request, options.signal));
+    const value = await app.lineage.run(run, () => execute(app, task, request, cancellation));
     if (run.pending.length > 0) await Promise.all(run.pending);
     outcome = { kind: 'success', value, children: task.options.trail ? run.children : NO_CHILDREN };
   } catch (error) {
-    outcome = outcomeOf(app, task, request, abortReason(error, options.signal), run);
+    outcome = outcomeOf(app, task, request, abortReason(error, cancellation), run);
   }
   if (app.signals.has('taskPostrun')) {
     const state = STATES[outcome.kind];
@@ -91,7 +88,7 @@ const STATES: Readonly<Record<Outcome['kind'], string>> = {
 };
 
 /** Checks the arguments and calls the handler; also what `task.run()` does. */
-export function execute(app: Celery, task: RegisteredTask, request: TaskRequest, signal: AbortSignal): unknown {
+export function execute(app: Celery, task: RegisteredTask, request: TaskRequest, cancellation: Cancellable): unknown {
   const { options } = task;
   const args = bindArguments(
     { name: task.name, bind: task.bind, params: options.params },
@@ -101,21 +98,21 @@ export function execute(app: Celery, task: RegisteredTask, request: TaskRequest,
   checkArity(task.name, task.arity, args.length);
   const { schema, returns, hooks } = options;
   if (schema === null && returns === null && hooks.beforeStart === undefined)
-    return call(app, task, request, signal, args);
-  return prepareAndCall(app, task, request, signal, args);
+    return call(app, task, request, cancellation, args);
+  return prepareAndCall(app, task, request, cancellation, args);
 }
 
 async function prepareAndCall(
   app: Celery,
   task: RegisteredTask,
   request: TaskRequest,
-  signal: AbortSignal,
+  cancellation: Cancellable,
   args: readonly unknown[],
 ): Promise<unknown> {
   const { schema, returns, hooks } = task.options;
   const checked = schema === null ? args : await validateArguments(task.name, schema, args);
   if (!request.calledDirectly) await hooks.beforeStart?.(request);
-  const value = await call(app, task, request, signal, checked);
+  const value = await call(app, task, request, cancellation, checked);
   return returns === null ? value : validateResult(task.name, returns, value);
 }
 
@@ -123,17 +120,18 @@ function call(
   app: Celery,
   task: RegisteredTask,
   request: TaskRequest,
-  signal: AbortSignal,
+  cancellation: Cancellable,
   args: readonly unknown[],
 ): unknown {
   const handler = task.handler as (...args: unknown[]) => unknown;
-  return task.bind ? handler(new RunContext(app, task, request, signal), ...args) : handler(...args);
+  return task.bind ? handler(new RunContext(app, task, request, cancellation), ...args) : handler(...args);
 }
 
 /** What aborted the signal says more than the AbortError that came of it. */
-function abortReason(error: unknown, signal: AbortSignal): unknown {
-  const aborted = signal.aborted && error instanceof Error && error.name === 'AbortError';
-  return aborted && signal.reason instanceof Error ? signal.reason : error;
+function abortReason(error: unknown, cancellation: Cancellable): unknown {
+  if (!(error instanceof Error) || error.name !== 'AbortError') return error;
+  const { aborted, reason } = cancellation.signal;
+  return aborted && reason instanceof Error ? (reason as unknown) : error;
 }
 
 function outcomeOf(app: Celery, task: RegisteredTask, request: TaskRequest, error: unknown, run: Run): Outcome {

@@ -1,5 +1,6 @@
 import type { Celery } from '../app/celery.ts';
 import { trace, type Outcome } from '../app/trace.ts';
+import type { Cancellable } from '../runtime/cancellation.ts';
 import type { Job, Pool } from './pool.ts';
 
 /**
@@ -23,8 +24,8 @@ export class AsyncPool implements Pool {
     return this.#size;
   }
 
-  run({ task, request }: Job, signal: AbortSignal): Promise<Outcome> {
-    return trace(this.#app, task, request, { signal });
+  run({ task, request }: Job, cancellation: Cancellable): Promise<Outcome> {
+    return trace(this.#app, task, request, cancellation);
   }
 
   async resize(size: number): Promise<void> {

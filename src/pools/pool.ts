@@ -1,6 +1,7 @@
 import type { RegisteredTask } from '../app/task.ts';
 import type { TaskRequest } from '../app/request.ts';
 import type { Outcome } from '../app/trace.ts';
+import type { Cancellable } from '../runtime/cancellation.ts';
 
 /*
  * slot   room for one run
@@ -21,7 +22,7 @@ export interface Pool extends AsyncDisposable {
   /** Whether `run` can be ended against its will: a hard limit frees the slot, or only gives up on the run. */
   readonly canTerminate: boolean;
   /** Settles with an outcome even when the task throws; rejects only when the child is lost. */
-  run(job: Job, signal: AbortSignal): Promise<Outcome>;
+  run(job: Job, cancellation: Cancellable): Promise<Outcome>;
   /** Ids of the processes that run tasks. */
   readonly processes: readonly number[];
   resize(size: number): Promise<void>;

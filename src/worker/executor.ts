@@ -3,6 +3,7 @@ import type { TaskRequest } from '../app/request.ts';
 import { failure, type Outcome } from '../app/trace.ts';
 import { SoftTimeLimitExceeded, TaskRevokedError, TimeLimitExceeded } from '../errors.ts';
 import { decodeBody, decompressMessage } from '../protocol/decode.ts';
+import { Cancellation } from '../runtime/cancellation.ts';
 import { deferred, type Deferred } from '../runtime/deferred.ts';
 import type { Pool } from '../pools/pool.ts';
 import { discardMalformed } from './discard.ts';
@@ -103,7 +104,7 @@ export class Executor {
   terminate(request: Request, signum: number | null): void {
     request.termination = { signum };
     if (request.state !== 'running') return;
-    request.controller?.abort(new TaskRevokedError('terminated'));
+    request.cancellation?.abort(new TaskRevokedError('terminated'));
     this.#finish(request, undefined);
   }
 
@@ -115,7 +116,7 @@ export class Executor {
     for (const request of this.#running) {
       request.abandoned = true;
       request.cancelTimers();
-      request.controller?.abort(reason);
+      request.cancellation?.abort(reason);
     }
   }
 
@@ -145,8 +146,8 @@ export class Executor {
     request.view = view;
     // 3
     const { task } = request;
-    const controller = new AbortController();
-    request.controller = controller;
+    const cancellation = new Cancellation();
+    request.cancellation = cancellation;
     request.startedMs = app.clock.now();
     this.#startLimits(request);
     const name = request.displayName;
@@ -160,7 +161,7 @@ export class Executor {
     // 4
     let outcome: Outcome;
     try {
-      outcome = await this.#pool.run({ task, request: view }, controller.signal);
+      outcome = await this.#pool.run({ task, request: view }, cancellation);
     } catch (error) {
       log.error({ error, taskId: request.id, task: name }, 'the pool lost a task');
       outcome = failure(app, task, error);
@@ -223,14 +224,14 @@ export class Executor {
     if (softMs) {
       request.softTimer = timers.at(startedMs + softMs, () => {
         log.warn({ ...fields, softTimeLimit: softMs / 1000 }, 'soft time limit exceeded');
-        request.controller?.abort(new SoftTimeLimitExceeded());
+        request.cancellation?.abort(new SoftTimeLimitExceeded());
       });
     }
     if (hardMs) {
       request.hardTimer = timers.at(startedMs + hardMs, () => {
         log.error({ ...fields, timeLimit: hardMs / 1000 }, 'hard time limit exceeded');
         const error = new TimeLimitExceeded(hardMs / 1000);
-        request.controller?.abort(error);
+        request.cancellation?.abort(error);
         this.#finish(request, failure(this.#parts.app, request.task, error));
       });
     }

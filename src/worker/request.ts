@@ -2,6 +2,7 @@ import { taskRequest, type TaskRequest } from '../app/request.ts';
 import type { RegisteredTask } from '../app/task.ts';
 import type { TaskBody, TaskHeaders } from '../protocol/task-message.ts';
 import type { Scheduled } from '../runtime/timers.ts';
+import type { Cancellation } from '../runtime/cancellation.ts';
 import type { Delivery } from '../transports/transport.ts';
 
 /** How a running request is being ended from outside. */
@@ -26,7 +27,7 @@ export class Request {
   state: RequestState = 'waiting';
   /** Set when the run begins. */
   view: TaskRequest | undefined;
-  controller: AbortController | undefined;
+  cancellation: Cancellation | undefined;
   /** Unix time in milliseconds at which the run began. */
   startedMs: number | undefined;
   acknowledged = false;
