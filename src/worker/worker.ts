@@ -407,12 +407,16 @@ export class Worker implements AsyncDisposable {
     return true;
   }
 
-  /** What was delivered on a lost connection comes again: forget what has not begun, remember what runs. */
+  /**
+   * Forgets what has not begun and remembers what runs. Most brokers deliver again what a lost connection held; one
+   * whose leases outlive the connection has to be told, else the message waits for as long as this worker lives.
+   */
   #lost(error: Error): void {
     const executor = this.#executor as Executor;
     for (const request of [...executor.takeWaiting(), ...this.#held]) {
       request.state = 'over';
       request.cancelTimers();
+      request.delivery.reject({ requeue: true }).catch(() => undefined);
     }
     this.#held.clear();
     this.#orphans.clear();

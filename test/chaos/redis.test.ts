@@ -3,6 +3,7 @@ import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
 import { afterEach, describe, expect, test } from 'vitest';
 import { Celery, OperationalError } from '../../src/index.ts';
+import { silentLogger, type Logger } from '../../src/runtime/logger.ts';
 import { Worker } from '../../src/worker/index.ts';
 import { startRedis, type RedisServer } from '../drivers/redis-support.ts';
 import { missing } from '../support/available.ts';
@@ -70,6 +71,44 @@ describe.skipIf(reason !== undefined)(`chaos on Redis${reason === undefined ? ''
     await until(() => sent.every((id) => ran.has(id)), { message: 'every confirmed task ran', timeoutMs: 60_000 });
     expect(sent.length).toBeGreaterThan(rounds);
     expect(worker.isConsuming).toBe(true);
+  });
+
+  test('what a worker held or queued when its connection was cut runs once, what ran goes on', async () => {
+    const server = await redis();
+    const lines: string[] = [];
+    const log: Logger = {
+      ...silentLogger,
+      warn: (_fields, message) => void lines.push(message),
+      child: () => log,
+    };
+    const app = new Celery({ broker: server.url(), backend: server.url(), env: {}, log });
+    closers.push(() => app.close());
+    const ran: string[] = [];
+    let release = (): void => undefined;
+    const released = new Promise<void>((resolve) => (release = resolve));
+    app.task('block', { ignoreResult: true }, async () => {
+      ran.push('block');
+      await released;
+    });
+    app.task('note', { ignoreResult: true }, (name: string) => void ran.push(name));
+    const worker = new Worker(app, { concurrency: 1, prefetchMultiplier: 10 });
+    closers.push(() => worker.stop('cold'));
+    await worker.start();
+    await app.send('block');
+    await until(() => ran.length === 1, { message: 'the first task runs' });
+    await app.send('note', ['held'], { countdown: '2s' });
+    for (const name of ['a', 'b', 'c']) await app.send('note', [name]);
+    const reader = server.client();
+    const unacked = async (): Promise<number> => Number(await reader.call('HLEN', 'unacked'));
+    await until(async () => (await unacked()) === 5, { message: 'the worker has all five' });
+    await reader.call('CLIENT', 'KILL', 'TYPE', 'normal', 'SKIPME', 'yes');
+    await until(() => lines.includes('connection to broker lost') && worker.isConsuming, {
+      message: 'the worker noticed, and consumes again',
+    });
+    release();
+    await until(() => ran.length >= 5, { message: 'everything ran', timeoutMs: 30_000 });
+    await until(async () => (await unacked()) === 0, { message: 'everything is acknowledged' });
+    expect([...ran].sort()).toEqual(['a', 'b', 'block', 'c', 'held']);
   });
 
   test('a worker comes back when the server does (users 1b)', async () => {
