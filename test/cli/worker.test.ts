@@ -59,7 +59,8 @@ test('settings of the command line, and refusals', async () => {
     [['worker.prefetch_multiplyer=7'], 'prefetch'],
     [['-P', 'prefork'], 'is not available in this version'],
     [['-l', 'LOUD'], 'expected one of DEBUG'],
-    [['-I', './nothing/*.mjs'], 'no file matches'],
+    [['-I', './nothing/*.mjs'], 'nothing does not exist'],
+    [['-I', './test/cli/nothing-*.mjs'], 'no file matches'],
   ] as const) {
     vi.resetModules();
     const { io, err } = testIo();
