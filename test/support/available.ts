@@ -3,6 +3,9 @@ import { inject } from 'vitest';
 /** What `global-setup.ts` found or installed; empty text means it is there, anything else says why not. */
 export interface Available {
   readonly redis: string;
+  readonly rabbitmq: string;
+  readonly postgres: string;
+  readonly mariadb: string;
   readonly python: string;
 }
 

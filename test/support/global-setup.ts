@@ -1,5 +1,5 @@
 import { execFileSync, spawnSync } from 'node:child_process';
-import { existsSync, mkdirSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import type { TestProject } from 'vitest/node';
 import type { Available } from './available.ts';
@@ -11,7 +11,18 @@ import type { Available } from './available.ts';
 
 const CACHE = fileURLToPath(new URL('../../.cache/', import.meta.url));
 export const PYTHON: string = `${CACHE}python/bin/python`;
-const PYTHON_PACKAGES = ['celery[redis]==5.6.*', 'packaging', 'brotli', 'backports.zstd'];
+const PYTHON_PACKAGES = [
+  'celery[redis]==5.6.*',
+  'packaging',
+  'brotli',
+  'backports.zstd',
+  'ephem',
+  'sqlalchemy',
+  'psycopg2-binary',
+  'pymysql',
+  'django-celery-beat',
+  'flower',
+];
 
 function works(command: string, ...args: string[]): boolean {
   return spawnSync(command, args, { stdio: 'ignore' }).status === 0;
@@ -36,17 +47,24 @@ function aptInstall(...packages: string[]): void {
 
 const mayInstall = (): boolean => process.getuid?.() === 0 && works('apt-get', '--version');
 
-function redis(): string {
-  if (works('redis-server', '--version')) return '';
-  if (!mayInstall()) return 'redis-server is not installed (Debian, Ubuntu: apt-get install redis-server)';
-  console.log('installing redis-server …');
-  aptInstall('redis-server');
-  return works('redis-server', '--version') ? '' : 'redis-server could not be installed';
+/** A server whose Debian packages bring `program`. */
+function server(program: string, ...packages: string[]): () => string {
+  const there = (): boolean => works('sh', '-c', `command -v ${program}`);
+  return () => {
+    if (there()) return '';
+    const name = packages[0] ?? program;
+    if (!mayInstall()) return `${name} is not installed (Debian, Ubuntu: apt-get install ${packages.join(' ')})`;
+    console.log(`installing ${name} …`);
+    aptInstall(...packages);
+    return there() ? '' : `${name} could not be installed`;
+  };
 }
 
 function python(): string {
   const marker = `${CACHE}python/ready`;
-  if (existsSync(marker) && works(PYTHON, '-c', 'import celery, kombu.transport.redis')) return '';
+  const wanted = PYTHON_PACKAGES.join(' ');
+  const installed = existsSync(marker) ? readFileSync(marker, 'utf8') : '';
+  if (installed === wanted && works(PYTHON, '-c', 'import celery, kombu.transport.redis')) return '';
   console.log('installing Python Celery into .cache/python …');
   mkdirSync(CACHE, { recursive: true });
   rmSync(`${CACHE}python`, { recursive: true, force: true });
@@ -68,7 +86,7 @@ function python(): string {
     if (!works('python3', '-m', 'venv', '--system-site-packages', `${CACHE}python`)) return 'no virtual environment';
   }
   if (!works(PYTHON, '-c', 'import celery, kombu.transport.redis')) return 'Python Celery cannot be imported';
-  writeFileSync(marker, '');
+  writeFileSync(marker, wanted);
   return '';
 }
 
@@ -81,7 +99,13 @@ function attempt(install: () => string): string {
 }
 
 export default function setup(project: TestProject): () => void {
-  const available: Available = { redis: attempt(redis), python: attempt(python) };
+  const available: Available = {
+    redis: attempt(server('redis-server', 'redis-server')),
+    rabbitmq: attempt(server('rabbitmq-server', 'rabbitmq-server')),
+    postgres: attempt(server('/usr/lib/postgresql/15/bin/postgres', 'postgresql-15')),
+    mariadb: attempt(server('mariadbd', 'mariadb-server-core', 'mariadb-client-core')),
+    python: attempt(python),
+  };
   const absent = Object.values(available).filter((reason) => reason !== '');
   if (absent.length > 0 && process.env['CI']) throw new Error(`needed in CI: ${absent.join('; ')}`);
   project.provide('available', available);
