@@ -1,3 +1,4 @@
+import { LoadError } from '../app/load-error.ts';
 import { CeleryError } from '../errors.ts';
 import { maskSecrets } from './mask.ts';
 
@@ -37,6 +38,9 @@ const HINTS: Readonly<Record<string, string>> = {
 /** What an error that ended a command looks like to the person who typed it. */
 export function endingOf(error: unknown): Ending {
   if (error instanceof CommandError) return ending(error.message, error.exitCode, error.hint);
+  if (error instanceof LoadError) {
+    return ending(error.message, error.missing ? EXIT.usage : EXIT.failure, error.hint);
+  }
   if (CeleryError.is(error)) {
     const unavailable = error.code in HINTS;
     return ending(error.message, unavailable ? EXIT.unavailable : EXIT.failure, HINTS[error.code]);

@@ -5,7 +5,7 @@ import type { Logger } from '../runtime/logger.ts';
 import type { LogRelay } from '../runtime/log-relay.ts';
 import { CommandError, EXIT } from './exit.ts';
 import { hasColours, paint, type Io, type Output, type Paint } from './io.ts';
-import { ModuleLoader } from './load-app.ts';
+import { ModuleLoader } from '../app/module-loader.ts';
 import { Printer } from './logging/printer.ts';
 import { textFormat } from './logging/text-format.ts';
 import { maskSecrets } from './mask.ts';

@@ -8,7 +8,7 @@ import { Worker, type WorkerOptions } from '../worker/index.ts';
 import { banner } from './banner.ts';
 import { CommandError, EXIT } from './exit.ts';
 import type { Output } from './io.ts';
-import { isTypeScript } from './typescript.ts';
+import { isTypeScript } from '../app/typescript.ts';
 import { jsonFormat } from './logging/json-format.ts';
 import { LEVEL_NAMES, parseLevel } from './logging/levels.ts';
 import { Printer } from './logging/printer.ts';

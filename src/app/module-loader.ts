@@ -2,9 +2,9 @@ import { existsSync, statSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { isAbsolute, relative, resolve } from 'node:path';
 import { pathToFileURL } from 'node:url';
-import type { Celery } from '../app/celery.ts';
 import { nearest } from '../runtime/nearest.ts';
-import { CommandError, EXIT } from './exit.ts';
+import type { Celery } from './celery.ts';
+import { LoadError } from './load-error.ts';
 import { isTypeScript, runtimeRunsTypeScript, registerTsx, typeScriptHint } from './typescript.ts';
 
 /*
@@ -94,7 +94,7 @@ function chooseApp(module: Readonly<Record<string, unknown>>, exportName: string
     const value = exported.get(exportName);
     if (isApp(value)) return value;
     const similar = nearest(exportName, apps) ?? apps[0];
-    throw new CommandError(
+    throw new LoadError(
       exported.has(exportName)
         ? `"${exportName}" of ${file} is no Celery app`
         : `${file} exports nothing named "${exportName}"`,
@@ -104,7 +104,7 @@ function chooseApp(module: Readonly<Record<string, unknown>>, exportName: string
   const name =
     PREFERRED.find((candidate) => apps.includes(candidate)) ?? (distinct(exported, apps) ? undefined : apps[0]);
   if (name === undefined) {
-    throw new CommandError(
+    throw new LoadError(
       apps.length === 0 ? `${file} exports no Celery app` : `${file} exports several apps: ${apps.join(', ')}`,
       { hint: apps.length === 0 ? EXPORT_HINT : `Say which one: -A ${file}:${apps[0]}` },
     );
@@ -131,7 +131,7 @@ export class ModuleLoader {
 
   /**
    * The app that `-A` names.
-   * @throws {CommandError} when there is no such module, it fails, or it exports no app
+   * @throws {LoadError} when there is no such module, it fails, or it exports no app
    */
   async app(spec: string): Promise<Celery> {
     const { module, exportName } = parseAppSpec(spec);
@@ -139,24 +139,24 @@ export class ModuleLoader {
     return chooseApp(await this.import(file), exportName, relative(this.#directory, file));
   }
 
-  /** The file a module name or path stands for. @throws {CommandError} when there is none */
+  /** The file a module name or path stands for. @throws {LoadError} when there is none */
   resolve(module: string): string {
     const file = fileOf(module, this.#directory);
     if (file !== undefined) return file;
-    throw new CommandError(`no module "${module}" in ${this.#directory}`, {
-      exitCode: EXIT.usage,
+    throw new LoadError(`no module "${module}" in ${this.#directory}`, {
+      missing: true,
       hint: 'Name the file that exports the app, relative to the working directory: -A ./src/app.ts',
     });
   }
 
-  /** Makes `import` accept TypeScript. @throws {CommandError} where neither Node nor `tsx` can do it */
+  /** Makes `import` accept TypeScript. @throws {LoadError} where neither Node nor `tsx` can do it */
   async prepareTypeScript(file: string): Promise<void> {
     if (runtimeRunsTypeScript()) return;
     this.#registered ??= registerTsx(file, this.#directory);
     await this.#registered;
   }
 
-  /** @throws {CommandError} saying what failed in it */
+  /** @throws {LoadError} saying what failed in it */
   async import(file: string): Promise<Readonly<Record<string, unknown>>> {
     if (isTypeScript(file)) await this.prepareTypeScript(file);
     try {
@@ -164,7 +164,7 @@ export class ModuleLoader {
     } catch (cause) {
       const hint = typeScriptHint(cause);
       const text = cause instanceof Error ? (cause.stack ?? cause.message) : String(cause);
-      throw new CommandError(`${file} could not be loaded:\n${text}`, { cause, ...(hint !== undefined && { hint }) });
+      throw new LoadError(`${file} could not be loaded:\n${text}`, { cause, ...(hint !== undefined && { hint }) });
     }
   }
 }

@@ -2,8 +2,8 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { Celery } from '../app/celery.ts';
-import { isApp, ModuleLoader, parseAppSpec } from './load-app.ts';
+import { Celery } from './celery.ts';
+import { isApp, ModuleLoader, parseAppSpec } from './module-loader.ts';
 
 let directory: string;
 const APP = `const app = (main) => ({ [Symbol.for('celeriac.app')]: true, main });\n`;

@@ -1,7 +1,7 @@
 import { createRequire } from 'node:module';
 import { dirname, resolve } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
-import { CommandError } from './exit.ts';
+import { LoadError } from './load-error.ts';
 
 const TYPESCRIPT = /\.[cm]?tsx?$/;
 
@@ -42,12 +42,12 @@ function findTsx(directory: string): readonly string[] | undefined {
 /**
  * Makes this process import TypeScript through `tsx`, for a Node that cannot by itself.
  * @param directory where the project is; `tsx` is looked for from here first
- * @throws {CommandError} when it is not installed
+ * @throws {LoadError} when it is not installed
  */
 export async function registerTsx(file: string, directory: string): Promise<void> {
   const entries = findTsx(resolve(directory, 'package.json')) ?? findTsx(fileURLToPath(import.meta.url));
   if (entries === undefined) {
-    throw new CommandError(`Node ${process.versions.node} does not run TypeScript, and ${file} is TypeScript`, {
+    throw new LoadError(`Node ${process.versions.node} does not run TypeScript, and ${file} is TypeScript`, {
       hint: 'Do one of: npm install --save-dev tsx · use Node 22.18 or newer · compile it and name the .js file',
     });
   }
