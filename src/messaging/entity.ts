@@ -17,6 +17,8 @@ export interface Exchange {
   /** Delivery mode of messages sent here that name none. */
   readonly deliveryMode?: 1 | 2 | undefined;
   readonly arguments?: Arguments | undefined;
+  /** It has to exist already: declaring it creates nothing. Only AMQP looks. */
+  readonly passive?: boolean | undefined;
 }
 
 export interface Binding {
@@ -47,6 +49,10 @@ export interface Queue {
   readonly maxPriority?: number | undefined;
   /** Other broker arguments (`x-queue-type`, …). */
   readonly arguments?: Arguments | undefined;
+  /** For the consumer: `x-priority`, `x-stream-offset`. Only AMQP has them. */
+  readonly consumerArguments?: Arguments | undefined;
+  /** It has to exist already: declaring it creates nothing. Only AMQP looks. */
+  readonly passive?: boolean | undefined;
   /** Name used by `-Q` besides the queue's own. */
   readonly alias?: string | undefined;
 }

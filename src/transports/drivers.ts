@@ -8,6 +8,8 @@ export type CreateTransport = (url: string, options: TransportOptions, context: 
 
 const redis = async (): Promise<CreateTransport> => (await import('./redis/index.ts')).createTransport;
 
+const amqp = async (): Promise<CreateTransport> => (await import('./amqp/index.ts')).createTransport;
+
 /** URL scheme to driver; imported on first use, so that a producer loads only its own. */
 const DRIVERS: Readonly<Record<string, () => Promise<CreateTransport>>> = {
   memory: async () => (await import('./memory.ts')).createTransport,
@@ -18,6 +20,10 @@ const DRIVERS: Readonly<Record<string, () => Promise<CreateTransport>>> = {
   valkey: redis,
   valkeys: redis,
   sentinel: redis,
+  amqp,
+  amqps: amqp,
+  pyamqp: amqp,
+  librabbitmq: amqp,
 };
 
 /** Schemes that `brokerUrl` accepts. */

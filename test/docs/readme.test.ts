@@ -11,6 +11,7 @@ const BROKERS = [
   ['embedded SQLite (default)', 'sqlite://', '`sqlite:///file.db`'],
   ['memory', 'memory://', '`memory://`'],
   ['Redis, Valkey', 'redis://127.0.0.1', '`redis://`, `rediss://`, `redis+socket://`, `valkey://`, `sentinel://`'],
+  ['RabbitMQ', 'amqp://127.0.0.1', '`amqp://`, `amqps://`, `pyamqp://`'],
 ] as const;
 
 const word = (value: boolean | string): string => (value === true ? 'yes' : value === false ? 'no' : value);

@@ -1,0 +1,287 @@
+import { execFileSync } from 'node:child_process';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { connect as rawConnect } from 'amqplib';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { ChannelError, OperationalError } from '../../src/errors.ts';
+import { exchange, queue } from '../../src/messaging/entity.ts';
+import { failover } from '../../src/transports/failover.ts';
+import { missing } from '../support/available.ts';
+import { faultProxy } from '../support/fault-proxy.ts';
+import { startRabbit, type RabbitServer } from '../support/rabbitmq.ts';
+import { until } from '../support/until.ts';
+import { amqp, failure, keep } from './amqp-support.ts';
+import { message, text, to } from './redis-support.ts';
+
+const reason = missing('rabbitmq');
+const QUORUM = { 'x-queue-type': 'quorum' };
+
+describe.skipIf(reason !== undefined)(`RabbitMQ${reason === undefined ? '' : ` (skipped: ${reason})`}`, () => {
+  let server: RabbitServer;
+  let certs: string;
+  let names = 0;
+  const name = (): string => `amqp-${++names}`;
+
+  beforeAll(async () => {
+    certs = mkdtempSync(join(tmpdir(), 'celeriac-certs-'));
+    const subject = ['-subj', '/CN=localhost', '-addext', 'subjectAltName=DNS:localhost,IP:127.0.0.1'];
+    const openssl = ['req', '-x509', '-newkey', 'rsa:2048', '-nodes', '-days', '2', ...subject];
+    execFileSync('openssl', [...openssl, '-keyout', 'server.key', '-out', 'server.pem'], {
+      cwd: certs,
+      stdio: 'ignore',
+    });
+    execFileSync('cp', ['server.pem', 'ca.pem'], { cwd: certs });
+    server = await startRabbit({ tls: certs });
+  });
+  afterAll(async () => {
+    await server?.stop();
+    rmSync(certs, { recursive: true, force: true });
+  });
+
+  test('virtual hosts, users and passwords with every kind of character', async () => {
+    const [user, password, vhost] = ['ann@home', 'p:/?#%;é', 'über/host%'];
+    await server.ctl('-q', 'add_user', user, password);
+    await server.ctl('-q', 'add_vhost', vhost);
+    await server.ctl('-q', 'set_permissions', '-p', vhost, user, '.*', '.*', '.*');
+    const url = `amqp://${encodeURIComponent(user)}:${encodeURIComponent(password)}@127.0.0.1:${server.port}/${encodeURIComponent(vhost)}`;
+    for (const login of ['PLAIN', 'AMQPLAIN']) {
+      const transport = amqp(url, { login_method: login });
+      expect(transport.displayUrl).not.toContain('p%3A');
+      expect(transport.info).toMatchObject({ virtualHost: vhost, userid: user, ssl: false });
+      await using connection = await transport.connect();
+      await (await connection.channel()).declare(queue(`by-${login}`));
+    }
+    const queues = await server.list<{ name: string }>('list_queues', vhost, 'name');
+    expect(queues.map((one) => one.name).sort()).toEqual(['by-AMQPLAIN', 'by-PLAIN']);
+  });
+
+  test('a wrong password is final; a closed port or absent virtual host is not', async () => {
+    const wrong = await failure(amqp(`amqp://guest:secret-word@127.0.0.1:${server.port}/`).connect());
+    expect(wrong).toBeInstanceOf(OperationalError);
+    expect((wrong as OperationalError).recoverable).toBe(false);
+    expect((wrong as OperationalError).message).toMatch(/ACCESS_REFUSED|ACCESS-REFUSED/);
+    expect((wrong as OperationalError).message).not.toContain('secret-word');
+    const nowhere = (await failure(amqp(server.url('nowhere')).connect())) as OperationalError;
+    expect(nowhere.recoverable).toBe(true);
+    expect(nowhere.message).toContain('the virtual host "nowhere" does not exist');
+    const closed = (await failure(amqp('amqp://127.0.0.1:1/').connect())) as OperationalError;
+    expect(closed.recoverable).toBe(true);
+  });
+
+  test('TLS: the certificate is checked unless somebody says no', async () => {
+    const url = `amqps://guest:guest@localhost:${server.tlsPort}/`;
+    await expect(amqp(url).connect()).rejects.toThrow(/self-signed certificate/);
+    for (const options of [{ ssl: { ca_certs: `${certs}/ca.pem` } }, { ssl: { cert_reqs: 0 } }]) {
+      await using connection = await amqp(url, options).connect();
+      await (await connection.channel()).publish(message('1'), to('nobody'));
+    }
+  });
+
+  test('several URLs: the next one is used while the first is away', async () => {
+    await using proxy = await faultProxy(server.port);
+    const first = amqp(`amqp://127.0.0.1:${proxy.port}/`, { connect_timeout: 1 });
+    const transport = failover([first, amqp(server.url())]);
+    proxy.mode = 'refuse';
+    await using one = await transport.connect();
+    expect(transport.displayUrl).toContain(String(server.port));
+    await (await one.channel()).declare(queue(name()));
+    proxy.mode = 'blackhole';
+    await using other = await failover([first, amqp(server.url())]).connect();
+    await (await other.channel()).declare(queue(name()));
+  });
+
+  test('a queue with other arguments: the error has both, other queues go on', async () => {
+    await using connection = await amqp(await server.vhost()).connect();
+    const channel = await connection.channel();
+    const busy = queue(name());
+    await channel.declare(busy);
+    const { deliveries } = await keep(channel, busy);
+    const mine = queue(name(), { messageTtlMs: 1000, arguments: { 'x-max-length': 5 } });
+    await channel.declare(mine);
+    const conflict = await failure(channel.declare({ ...mine, messageTtlMs: 2000 }));
+    expect(conflict).toBeInstanceOf(ChannelError);
+    const { message: said } = conflict as ChannelError;
+    expect(said).toContain(`queue "${mine.name}" exists with other properties`);
+    expect(said).toContain('"x-message-ttl":2000');
+    expect(said).toContain("current is '1000'");
+    const kind = await failure(
+      channel.declare(exchange('amq-like', { type: 'topic' })).then(() => channel.declare(exchange('amq-like'))),
+    );
+    expect((kind as ChannelError).message).toMatch(/exchange "amq-like" exists.*"type":"direct".*topic/);
+    await channel.publish(message('still here'), to(busy.name));
+    await until(() => deliveries.length === 1);
+  });
+
+  test('passive: what does not exist is an error, and is not created', async () => {
+    await using connection = await amqp(server.url()).connect();
+    const channel = await connection.channel();
+    const absent = queue(name(), { passive: true });
+    expect(await failure(channel.declare(absent))).toBeInstanceOf(ChannelError);
+    expect(await channel.get(absent.name)).toBeUndefined();
+    await channel.declare({ ...absent, passive: false });
+    await channel.declare(absent);
+  });
+
+  test('an unroutable message vanishes, unless it is mandatory', async () => {
+    await using connection = await amqp(server.url()).connect();
+    const channel = await connection.channel();
+    const there = queue(name());
+    await channel.declare(there);
+    await channel.publish(message('lost'), to('no-such-queue'));
+    const outcomes = await Promise.all([
+      failure(channel.publish(message('a', { correlationId: 'a' }), to(there.name), { mandatory: true })),
+      failure(channel.publish(message('b', { correlationId: 'b' }), to('no-such-queue'), { mandatory: true })),
+      failure(channel.publish(message('c', { correlationId: 'c' }), to(there.name), { mandatory: true })),
+    ]);
+    expect(outcomes.map((one) => one instanceof ChannelError)).toEqual([false, true, false]);
+    expect((outcomes[1] as ChannelError).message).toContain('NO_ROUTE');
+    expect(await channel.size(there.name)).toBe(2);
+  });
+
+  test('publishing to an exchange that does not exist fails; consumers and later publishes do not notice', async () => {
+    await using connection = await amqp(server.url()).connect();
+    const channel = await connection.channel();
+    const there = queue(name());
+    await channel.declare(there);
+    const { deliveries } = await keep(channel, there);
+    const error = await failure(channel.publish(message('x'), { exchange: 'no-such', routingKey: 'k' }));
+    expect((error as OperationalError).message).toContain("no exchange 'no-such'");
+    await channel.publish(message('after'), to(there.name));
+    await until(() => deliveries.length === 1);
+    expect(await deliveries[0]?.held()).toBe(true);
+  });
+
+  test('what a lost connection delivered can neither be settled nor is it held', async () => {
+    await using proxy = await faultProxy(server.port);
+    const transport = amqp(`amqp://127.0.0.1:${proxy.port}/`);
+    const from = queue(name());
+    const connection = await transport.connect();
+    const channel = await connection.channel();
+    await channel.declare(from);
+    await channel.publish(message('once'), to(from.name));
+    const { deliveries } = await keep(channel, from);
+    await until(() => deliveries.length === 1);
+    const delivery = deliveries[0];
+    expect(delivery?.held()).toBe(true);
+    proxy.reset();
+    expect(await connection.closed).toBeInstanceOf(OperationalError);
+    expect(await delivery?.held()).toBe(false);
+    expect(await failure(delivery?.ack() as Promise<void>)).toBeInstanceOf(OperationalError);
+    expect(await failure(channel.publish(message('no'), to(from.name)))).toBeInstanceOf(OperationalError);
+    await using next = await transport.connect();
+    const again = await keep(await next.channel(), from);
+    await until(() => again.deliveries.length === 1);
+    expect(again.deliveries[0]?.redelivered).toBe(true);
+    await again.deliveries[0]?.ack();
+  });
+
+  test('a frozen link is noticed, and everything that waits for it ends', async () => {
+    await using proxy = await faultProxy(server.port);
+    const options = { answer_timeout: 1, probe_interval: 0.2, connect_timeout: 1 };
+    const transport = amqp(`amqp://127.0.0.1:${proxy.port}/`, options);
+    const connection = await transport.connect();
+    const channel = await connection.channel();
+    const from = queue(name());
+    const { consumer } = await keep(channel, from);
+    const proof = consumer.lastProofMs;
+    await until(() => consumer.lastProofMs > proof, { message: 'the consumer proves that it reads' });
+    proxy.mode = 'blackhole';
+    const publishing = failure(channel.publish(message('x'), to(from.name)));
+    expect(await connection.closed).toBeInstanceOf(OperationalError);
+    expect(await publishing).toBeInstanceOf(OperationalError);
+    expect(await failure(transport.connect())).toBeInstanceOf(OperationalError);
+    await connection.close();
+  });
+
+  test('a deleted queue ends its consumer, not the others', async () => {
+    await using connection = await amqp(server.url()).connect();
+    const channel = await connection.channel();
+    const [doomed, other] = [queue(name()), queue(name())];
+    const reasons: Error[] = [];
+    await keep(channel, doomed, { onCancel: (why) => void reasons.push(why) });
+    const { deliveries } = await keep(channel, other);
+    await channel.deleteQueue(doomed.name);
+    await until(() => reasons.length === 1);
+    expect(reasons[0]?.message).toContain(doomed.name);
+    await channel.publish(message('on'), to(other.name));
+    await until(() => deliveries.length === 1);
+  });
+
+  test.each([
+    ['classic', {}],
+    ['quorum', { arguments: QUORUM }],
+  ])('the window of a %s queue grows, shrinks and is kept', async (_, options) => {
+    await using connection = await amqp(server.url()).connect();
+    const channel = await connection.channel();
+    const from = queue(name(), options);
+    await channel.declare(from);
+    await Promise.all(Array.from({ length: 30 }, (_unused, i) => channel.publish(message(`${i}`), to(from.name))));
+    const { deliveries, consumer } = await keep(channel, from, { prefetch: 4 });
+    await until(() => deliveries.length === 4);
+    await consumer.setPrefetch(8);
+    await until(() => deliveries.length === 8);
+    await consumer.setPrefetch(2);
+    const seen = new Set<string>();
+    const acknowledge = async (): Promise<void> => {
+      for (const one of deliveries.splice(0)) {
+        expect(one.redelivered).toBe(false);
+        seen.add(text(one));
+        await one.ack();
+      }
+    };
+    await acknowledge();
+    await until(() => deliveries.length === 2);
+    await consumer.setPrefetch(5);
+    await until(() => deliveries.length === 5);
+    while (seen.size < 30) {
+      expect(deliveries.length).toBeLessThanOrEqual(5);
+      await acknowledge();
+      await until(() => deliveries.length > 0 || seen.size === 30);
+    }
+    expect(await channel.size(from.name)).toBe(0);
+  });
+
+  test('consumers of one channel share their window', async () => {
+    await using connection = await amqp(server.url()).connect();
+    const channel = await connection.channel();
+    const queues = [queue(name()), queue(name())];
+    for (const from of queues) {
+      await channel.declare(from);
+      for (let i = 0; i < 5; i++) await channel.publish(message(`${i}`), to(from.name));
+    }
+    const kept: Awaited<ReturnType<typeof keep>>[] = [];
+    for (const from of queues) kept.push(await keep(channel, from, { prefetch: 6 }));
+    const count = (): number => kept.reduce((sum, { deliveries }) => sum + deliveries.length, 0);
+    await until(() => count() === 6);
+    await channel.publish(message('probe'), to('nobody'));
+    expect(count()).toBe(6);
+    for (const { deliveries } of kept) for (const one of deliveries) await one.ack();
+    await until(() => count() === 10);
+  });
+
+  test('integers travel as 32 or 64 bits', async () => {
+    await using connection = await amqp(server.url()).connect();
+    const channel = await connection.channel();
+    const from = queue(name());
+    await channel.declare(from);
+    const raw = await rawConnect(server.url());
+    try {
+      const reader = await raw.createChannel();
+      const headers = {
+        byte: 3,
+        minus: -2,
+        wide: 70_000,
+        long: 2 ** 40,
+        float: 0.1,
+        list: [1, { two: 2 }],
+        big: 2n ** 60n,
+      };
+      await channel.publish({ ...message('ours'), headers }, to(from.name));
+      const got = await reader.get(from.name, { noAck: true });
+      expect(got && got.properties.headers).toEqual({ ...headers, big: 2 ** 60 });
+    } finally {
+      await raw.close();
+    }
+  });
+});
