@@ -39,7 +39,7 @@ export interface ConsumerOptions {
 const DECLARE_TIMEOUT_MS = 30_000;
 const STALL_MS = 30_000;
 const CHECK_MS = 2_000;
-const BACKOFF = { baseMs: 200, capMs: 10_000 } as const;
+const BACKOFF = { baseMs: 200, capMs: 4_000 } as const;
 
 interface Session {
   readonly connection: Connection;

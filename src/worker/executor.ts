@@ -126,6 +126,9 @@ export class Executor {
     request.state = 'running';
     this.#running.add(request);
     // 1
+    const held = request.delivery.held();
+    if (held !== true && !(await this.#stillHeld(request, held))) return this.#leave(request);
+    if (isOver(request)) return;
     if (revoked.has(request.id)) return this.#revoke(request, request.termination ? 'terminated' : 'revoked');
     if (request.expiresMs !== undefined && app.clock.now() > request.expiresMs) return this.#revoke(request, 'expired');
     // 2
@@ -188,6 +191,17 @@ export class Executor {
       if (this.#idle) this.refill();
     });
     this.refill();
+  }
+
+  /** After a pause of the whole process, what was fetched ahead may be somebody else's by now. */
+  async #stillHeld(request: Request, asked: Promise<boolean>): Promise<boolean> {
+    const held = await asked.catch(() => true);
+    if (!held) {
+      this.#parts.counters.leasesLost++;
+      const fields = { taskId: request.id, task: request.displayName, code: 'lease-lost' };
+      this.#parts.log.warn(fields, 'lease lost before the task began: the message belongs to another worker now');
+    }
+    return held;
   }
 
   async #revoke(request: Request, reason: 'revoked' | 'expired' | 'terminated'): Promise<void> {

@@ -16,6 +16,8 @@ export interface FaultProxy extends AsyncDisposable {
   mode: FaultMode;
   /** Connections open now. */
   readonly connections: number;
+  /** Connections that were ever accepted. */
+  readonly accepted: number;
   /** Resets every present connection. */
   reset(): void;
   /** Resets a new connection once this many bytes came back from the server; undefined: never. */
@@ -30,6 +32,7 @@ class Proxy implements FaultProxy {
   #mode: FaultMode = 'pass';
   cutAfterBytes: number | undefined;
   port = 0;
+  accepted = 0;
 
   constructor(target: number) {
     this.#target = target;
@@ -83,6 +86,7 @@ class Proxy implements FaultProxy {
   }
 
   #accept(client: Socket): void {
+    this.accepted++;
     if (this.#mode === 'refuse') {
       client.resetAndDestroy();
       return;

@@ -1,6 +1,7 @@
 import { appendFileSync } from 'node:fs';
 import { setTimeout as wait } from 'node:timers/promises';
 import { Celery } from '../../src/index.ts';
+import { silentLogger, type Logger } from '../../src/runtime/logger.ts';
 import { Worker } from '../../src/worker/index.ts';
 
 /*
@@ -13,16 +14,33 @@ interface Arguments {
   readonly ledger: string;
   readonly name: string;
   readonly concurrency: number;
+  readonly prefetchMultiplier?: number;
+  readonly transportOptions?: Readonly<Record<string, unknown>>;
 }
 
-const { broker, backend, ledger, name, concurrency } = JSON.parse(process.argv[2] as string) as Arguments;
-const app = new Celery({ broker, backend, brokerTransportOptions: { visibility_timeout: 5 } });
+const options = JSON.parse(process.argv[2] as string) as Arguments;
+const { broker, backend, ledger, name, concurrency, prefetchMultiplier } = options;
+/** Errors with a code are told on standard output: `lease-lost <task id>`. */
+const log: Logger = {
+  ...silentLogger,
+  error: ({ code, taskId }) => {
+    if (typeof code === 'string' && typeof taskId === 'string') console.log(`${code} ${taskId}`);
+  },
+  child: () => log,
+};
+const app = new Celery({
+  broker,
+  backend,
+  log,
+  resultExtended: true,
+  brokerTransportOptions: options.transportOptions ?? { visibility_timeout: 5 },
+});
 app.task('shared.record', async (id: string, milliseconds: number) => {
   appendFileSync(ledger, `${id} ${process.pid} start\n`);
   await wait(milliseconds);
   appendFileSync(ledger, `${id} ${process.pid} end\n`);
 });
-const worker = new Worker(app, { hostname: name, concurrency });
+const worker = new Worker(app, { hostname: name, concurrency, prefetchMultiplier });
 await worker.start();
 console.log('ready');
 process.on('SIGTERM', () => {

@@ -14,14 +14,17 @@ export interface PythonSide {
   readonly broker: string;
   readonly backend: string;
   readonly ledger?: string;
+  /** Seconds; Celery's own default is an hour. */
+  readonly visibilityTimeout?: number;
 }
 
-function environment({ broker, backend, ledger }: PythonSide): NodeJS.ProcessEnv {
+function environment({ broker, backend, ledger, visibilityTimeout }: PythonSide): NodeJS.ProcessEnv {
   return {
     ...process.env,
     INTEROP_BROKER: broker,
     INTEROP_BACKEND: backend,
     INTEROP_LEDGER: ledger ?? '/dev/null',
+    ...(visibilityTimeout !== undefined && { INTEROP_VISIBILITY: String(visibilityTimeout) }),
     PYTHONDONTWRITEBYTECODE: '1',
   };
 }

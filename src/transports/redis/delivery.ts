@@ -47,7 +47,16 @@ export class RedisDelivery implements Delivery {
   }
 
   held(): true | Promise<boolean> {
-    return this.#lease && this.#ledger ? this.#ledger.held(this.#lease) : true;
+    if (!this.#lease || !this.#ledger) return true;
+    const held = this.#ledger.held(this.#lease);
+    return held === true ? true : this.#learn(held);
+  }
+
+  /** Who has lost a message will not settle it: it must not take up room any longer. */
+  async #learn(asked: Promise<boolean>): Promise<boolean> {
+    const held = await asked;
+    if (!held) this.#free();
+    return held;
   }
 
   #free(): void {

@@ -53,6 +53,8 @@ export class Ledger {
   /** When the last answered sign of life was sent, by both clocks: a machine that slept stops only one of them. */
   #aliveMs = Number.NEGATIVE_INFINITY;
   #aliveWallMs = Number.NEGATIVE_INFINITY;
+  /** `clock.monotonic()` when it last had been silent for too long: older scores prove nothing until they are renewed. */
+  #lapsedMs = Number.NEGATIVE_INFINITY;
   /** Leases of a lost connection whose deliveries nobody has any more. */
   #dropped: Lease[] = [];
   readonly #collected = new FinalizationRegistry<Lease>((lease) => this.#dropped.push(lease));
@@ -111,6 +113,7 @@ export class Ledger {
 
   /** A script that says "this connection lives" was answered; it had been sent at these times. */
   alive(sentMs: number, sentWallMs: number): void {
+    if (this.#leases.size > 0 && !this.#proven()) this.#lapsedMs = sentMs;
     this.#aliveMs = sentMs;
     this.#aliveWallMs = sentWallMs;
   }
@@ -125,7 +128,8 @@ export class Ledger {
     if (lease.state === 'lost') return Promise.resolve(false);
     if (lease.state !== 'held') return true;
     const ageMs = this.#context.clock.monotonic() - lease.scoredMs;
-    if (this.#proven() && ageMs < this.#settings.visibilityTimeoutMs * 0.8) return true;
+    const lapsed = lease.scoredMs < this.#lapsedMs;
+    if (this.#proven() && !lapsed && ageMs < this.#settings.visibilityTimeoutMs * 0.8) return true;
     return this.#ask(lease);
   }
 
@@ -235,7 +239,7 @@ export class Ledger {
     }
     // A third of the smallest timeout that any peer may use: Python's default is an hour.
     const everyMs = Math.min(this.#settings.visibilityTimeoutMs, 3_600_000) / 3;
-    const before = this.#context.clock.monotonic() - everyMs;
+    const before = Math.max(this.#context.clock.monotonic() - everyMs, this.#lapsedMs);
     const old: Lease[] = [];
     for (const lease of this.#leases.values()) if (lease.scoredMs < before && lease.state === 'held') old.push(lease);
     for (let i = 0; i < old.length; i += PAGE) {

@@ -47,7 +47,19 @@ class SqliteDelivery implements Delivery {
   }
 
   held(): true | Promise<boolean> {
-    return this.#settled ? Promise.resolve(false) : this.#broker.held(this.deliveryTag);
+    if (this.#settled) return Promise.resolve(false);
+    const held = this.#broker.held(this.deliveryTag);
+    return held === true ? true : this.#learn(held);
+  }
+
+  /** Who has lost a message will not settle it: it must not take up room any longer. */
+  async #learn(asked: Promise<boolean>): Promise<boolean> {
+    const held = await asked;
+    if (!held && !this.#settled) {
+      this.#settled = true;
+      this.#owner.released(this);
+    }
+    return held;
   }
 
   settle(how: 'remove' | 'giveBack' | 'restore'): Promise<void> {
