@@ -6,6 +6,7 @@ export default defineConfig({
     'src/worker/index.ts',
     'src/testing/index.ts',
     'src/cli/main.ts',
+    'src/pools/child.ts',
     'src/transports/{sqlite,redis,amqp}/index.ts',
     'src/transports/memory.ts',
     'src/backends/{memory,sqlite,redis}.ts',

@@ -1,7 +1,7 @@
 import { existsSync, statSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { isAbsolute, relative, resolve } from 'node:path';
-import { pathToFileURL } from 'node:url';
+import { fileURLToPath, pathToFileURL } from 'node:url';
 import { nearest } from '../runtime/nearest.ts';
 import type { Celery } from './celery.ts';
 import { LoadError } from './load-error.ts';
@@ -141,7 +141,7 @@ export class ModuleLoader {
 
   /** The file a module name or path stands for. @throws {LoadError} when there is none */
   resolve(module: string): string {
-    const file = fileOf(module, this.#directory);
+    const file = fileOf(module.startsWith('file:') ? fileURLToPath(module) : module, this.#directory);
     if (file !== undefined) return file;
     throw new LoadError(`no module "${module}" in ${this.#directory}`, {
       missing: true,

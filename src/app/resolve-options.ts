@@ -37,6 +37,7 @@ const NAMES: { readonly [K in keyof Required<AnyTaskOptions>]: true } = {
   retryJitter: true,
   timeLimit: true,
   softTimeLimit: true,
+  pool: true,
   rateLimit: true,
   throws: true,
   sendEvents: true,
@@ -62,10 +63,6 @@ const NAMES: { readonly [K in keyof Required<AnyTaskOptions>]: true } = {
 
 function ms(duration: Duration | undefined): number | null {
   return duration === undefined ? null : durationMs(duration);
-}
-
-function fromSeconds(seconds: number | null | undefined): number | null {
-  return seconds ? seconds * 1000 : null;
 }
 
 function retries(count: number | null): number | null {
@@ -107,8 +104,9 @@ export function resolveTaskOptions(task: string, options: AnyTaskOptions, conf: 
       retryBackoffMs: retryBackoff === false ? null : retryBackoff === true ? 1000 : durationMs(retryBackoff),
       retryBackoffMaxMs: ms(options.retryBackoffMax) ?? BACKOFF_MAX_MS,
       retryJitter: options.retryJitter ?? true,
-      timeLimitMs: ms(options.timeLimit) ?? fromSeconds(conf.taskTimeLimit),
-      softTimeLimitMs: ms(options.softTimeLimit) ?? fromSeconds(conf.taskSoftTimeLimit),
+      timeLimitMs: ms(options.timeLimit),
+      softTimeLimitMs: ms(options.softTimeLimit),
+      pool: options.pool ?? null,
       rateLimit: options.rateLimit === undefined ? conf.taskDefaultRateLimit : options.rateLimit,
       throws: options.throws ?? [],
       sendEvents: options.sendEvents ?? true,

@@ -1,6 +1,5 @@
 import { signatureOf } from '../canvas/call.ts';
 import { NotSupported, type Retry } from '../errors.ts';
-import type { Cancellable } from '../runtime/cancellation.ts';
 import type { Logger } from '../runtime/logger.ts';
 import type { AnySignature } from '../canvas/types.ts';
 import type { Celery } from './celery.ts';
@@ -9,24 +8,25 @@ import { customRecord, publishRetry } from './follow-up.ts';
 import type { TaskRequest } from './request.ts';
 import { planRetry } from './retry.ts';
 import type { RegisteredTask } from './task.ts';
+import type { RunControl } from './trace.ts';
 
 /** The context of one run. */
 export class RunContext implements TaskContext {
   readonly app: Celery;
   readonly request: TaskRequest;
   readonly #task: RegisteredTask;
-  readonly #cancellation: Cancellable;
+  readonly #control: RunControl;
   #log: Logger | undefined;
 
-  constructor(app: Celery, task: RegisteredTask, request: TaskRequest, cancellation: Cancellable) {
+  constructor(app: Celery, task: RegisteredTask, request: TaskRequest, control: RunControl) {
     this.app = app;
     this.request = request;
     this.#task = task;
-    this.#cancellation = cancellation;
+    this.#control = control;
   }
 
   get signal(): AbortSignal {
-    return this.#cancellation.signal;
+    return this.#control.signal;
   }
 
   get id(): string {
@@ -58,8 +58,9 @@ export class RunContext implements TaskContext {
 
   async update(state: string, meta: unknown = null): Promise<void> {
     if (this.request.calledDirectly) return;
-    const backend = await this.app.backend();
-    await backend.store(customRecord(this.app, this.request, state, meta));
+    const record = customRecord(this.app, this.request, state, meta);
+    if (this.#control.storeState) return this.#control.storeState(record);
+    await (await this.app.backend()).store(record);
   }
 
   progress(current: number, total: number, more: Readonly<Record<string, unknown>> = {}): Promise<void> {

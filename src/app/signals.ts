@@ -52,6 +52,12 @@ export interface WorkerEvent {
   readonly worker: object;
 }
 
+export interface ProcessEvent {
+  /** Node name of the worker. */
+  readonly sender: string;
+  readonly pid: number;
+}
+
 /** Every signal with its payload. */
 export interface Signals {
   beforePublish: BeforePublish;
@@ -83,6 +89,10 @@ export interface Signals {
   workerReady: WorkerEvent;
   workerShuttingDown: WorkerEvent & { readonly how: 'warm' | 'cold'; readonly reason: string };
   workerShutdown: WorkerEvent;
+  /** In a child of a pool, once it has loaded the app. */
+  workerProcessInit: ProcessEvent;
+  /** In a child of a pool that leaves in good order. */
+  workerProcessShutdown: ProcessEvent & { readonly exitCode: number };
   heartbeatSent: WorkerEvent;
   afterConfigure: { readonly sender: string };
   afterFinalize: { readonly sender: string };

@@ -45,6 +45,8 @@ export interface TaskOptions {
   readonly timeLimit?: Duration;
   /** Soft limit: `ctx.signal` aborts. @default setting `taskSoftTimeLimit` */
   readonly softTimeLimit?: Duration;
+  /** Pool that runs it, whatever the worker's own is: `process` for what computes, `async` for what waits. */
+  readonly pool?: string;
   /** `'10/m'`, or a number per second; for each worker by itself. */
   readonly rateLimit?: string | number | null;
   /** Errors that are expected: logged without traceback, stored as FAILURE all the same. */
@@ -102,6 +104,8 @@ export interface ResolvedTaskOptions {
   /** null: the worker's own limit, if any */
   readonly timeLimitMs: number | null;
   readonly softTimeLimitMs: number | null;
+  /** null: the worker's */
+  readonly pool: string | null;
   readonly rateLimit: string | number | null;
   readonly throws: readonly ErrorClass[];
   readonly sendEvents: boolean;

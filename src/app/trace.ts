@@ -9,7 +9,14 @@ import type { TaskRequest } from './request.ts';
 import { autoretryOptions, isAutoretried, planRetry, RetryAsked } from './retry.ts';
 import { RunContext } from './run-context.ts';
 import type { RegisteredTask } from './task.ts';
+import type { ResultRecord } from '../backends/backend.ts';
 import type { Cancellable } from '../runtime/cancellation.ts';
+
+/** What a run is controlled by from outside. */
+export interface RunControl extends Cancellable {
+  /** Where states of the task's own go. @default the result backend */
+  readonly storeState?: (record: ResultRecord) => Promise<void>;
+}
 
 /** How a run ended. Nothing has been stored or sent yet. */
 export type Outcome = Success | Failure | RetryOutcome | { readonly kind: 'ignore' } | RejectOutcome;
@@ -57,7 +64,7 @@ export async function trace(
   app: Celery,
   task: RegisteredTask,
   request: TaskRequest,
-  cancellation: Cancellable,
+  cancellation: RunControl,
 ): Promise<Outcome> {
   const run: Run = { request, children: [], pending: [], joinAllowed: false };
   if (app.signals.has('taskPrerun')) {
@@ -88,7 +95,7 @@ const STATES: Readonly<Record<Outcome['kind'], string>> = {
 };
 
 /** Checks the arguments and calls the handler; also what `task.run()` does. */
-export function execute(app: Celery, task: RegisteredTask, request: TaskRequest, cancellation: Cancellable): unknown {
+export function execute(app: Celery, task: RegisteredTask, request: TaskRequest, cancellation: RunControl): unknown {
   const { options } = task;
   const args = bindArguments(
     { name: task.name, bind: task.bind, params: options.params },
@@ -106,7 +113,7 @@ async function prepareAndCall(
   app: Celery,
   task: RegisteredTask,
   request: TaskRequest,
-  cancellation: Cancellable,
+  cancellation: RunControl,
   args: readonly unknown[],
 ): Promise<unknown> {
   const { schema, returns, hooks } = task.options;
@@ -120,7 +127,7 @@ function call(
   app: Celery,
   task: RegisteredTask,
   request: TaskRequest,
-  cancellation: Cancellable,
+  cancellation: RunControl,
   args: readonly unknown[],
 ): unknown {
   const handler = task.handler as (...args: unknown[]) => unknown;
@@ -128,7 +135,7 @@ function call(
 }
 
 /** What aborted the signal says more than the AbortError that came of it. */
-function abortReason(error: unknown, cancellation: Cancellable): unknown {
+function abortReason(error: unknown, cancellation: RunControl): unknown {
   if (!(error instanceof Error) || error.name !== 'AbortError') return error;
   const { aborted, reason } = cancellation.signal;
   return aborted && reason instanceof Error ? (reason as unknown) : error;

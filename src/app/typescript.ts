@@ -26,7 +26,7 @@ interface TsxManifest {
 }
 
 /** The files of tsx's two interfaces, as an import from `directory` would find them. */
-function findTsx(directory: string): readonly string[] | undefined {
+export function findTsx(directory: string): readonly string[] | undefined {
   const require = createRequire(directory);
   try {
     const manifest = require.resolve('tsx/package.json');

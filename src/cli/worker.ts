@@ -1,6 +1,7 @@
 import { appendFileSync } from 'node:fs';
 import { Option, type Command } from 'commander';
 import type { Celery } from '../app/celery.ts';
+import { loadIncludes } from '../app/load-source.ts';
 import { parseSettingAssignments } from '../app/setting-assignments.ts';
 import { onCrash, onStopSignals, type StopHow } from '../runtime/signals.ts';
 import type { LogLevel } from '../runtime/logger.ts';
@@ -8,7 +9,6 @@ import { Worker, type WorkerOptions } from '../worker/index.ts';
 import { banner } from './banner.ts';
 import { CommandError, EXIT } from './exit.ts';
 import type { Output } from './io.ts';
-import { isTypeScript } from '../app/typescript.ts';
 import { jsonFormat } from './logging/json-format.ts';
 import { LEVEL_NAMES, parseLevel } from './logging/levels.ts';
 import { Printer } from './logging/printer.ts';
@@ -24,6 +24,9 @@ interface WorkerFlags {
   readonly excludeQueues?: readonly string[];
   readonly concurrency?: number;
   readonly pool?: string;
+  readonly slots?: number;
+  readonly maxTasksPerChild?: number;
+  readonly maxMemoryPerChild?: number;
   readonly include?: readonly string[];
   readonly taskEvents?: boolean;
   readonly events?: boolean;
@@ -53,8 +56,17 @@ export function addWorker(program: Command, session: Session): void {
       new Option('-l, --loglevel <level>', `one of ${LEVEL_NAMES}`).argParser(parseLevel).default('info', 'INFO'),
     )
     .option('-f, --logfile <file>', 'write the log here instead of stderr')
-    .addOption(new Option('-c, --concurrency <n>', 'tasks at a time').argParser(positiveNumber))
-    .option('-P, --pool <name>', 'async (many tasks in one event loop) or solo')
+    .addOption(
+      new Option('-c, --concurrency <n>', 'tasks at a time, or children of a process or thread pool').argParser(
+        positiveNumber,
+      ),
+    )
+    .option('-P, --pool <name>', 'async (many tasks in one event loop), process, thread or solo')
+    .addOption(new Option('--slots <n>', 'tasks at a time in each child').argParser(positiveNumber))
+    .addOption(new Option('--max-tasks-per-child <n>', 'replace a child after as many').argParser(positiveNumber))
+    .addOption(
+      new Option('--max-memory-per-child <kilobytes>', 'replace a child that uses more').argParser(positiveNumber),
+    )
     .addOption(new Option('-Q, --queues <names>', 'consume only these: a,b').argParser(moreNames))
     .addOption(new Option('-X, --exclude-queues <names>', 'consume all but these').argParser(moreNames))
     .addOption(
@@ -89,8 +101,8 @@ export function addWorker(program: Command, session: Session): void {
       const printer = workerLog(session, app, flags);
       session.useLog(app, printer);
       try {
-        await loadTasks(session, app, flags.include ?? []);
-        session.exitCode = await runWorker(session, app, flags, printer);
+        await loadIncludes(app, session.loader, flags.include ?? [], session.io.cwd());
+        session.exitCode = await runWorker(session, app, flags, settings, printer);
       } finally {
         printer.flush();
       }
@@ -122,32 +134,7 @@ function appender(file: string): (text: string) => void {
   return (text) => appendFileSync(file, text);
 }
 
-/** Everything the settings and `-I` name, before the banner lists the tasks. */
-async function loadTasks(session: Session, app: Celery, include: readonly string[]): Promise<void> {
-  const { imports, include: more } = app.conf;
-  if ([...(imports ?? []), ...(more ?? []), ...include].some((name) => isTypeScript(name))) {
-    await session.loader.prepareTypeScript('a module with tasks');
-  }
-  await app.ready();
-  for (const name of include) {
-    if (!/[*?{[]/.test(name)) await session.loader.import(session.loader.resolve(name));
-    else if ((await discovered(app, name, session.io.cwd())).length === 0) {
-      throw new CommandError(`--include: no file matches ${name}`, { exitCode: EXIT.usage });
-    }
-  }
-}
-
-/** A folder that does not exist has no files. */
-async function discovered(app: Celery, glob: string, cwd: string): Promise<readonly string[]> {
-  try {
-    return await app.discover(glob, { cwd });
-  } catch (error) {
-    if ((error as { readonly syscall?: unknown }).syscall === 'scandir') return [];
-    throw error;
-  }
-}
-
-function workerOptions(flags: WorkerFlags): WorkerOptions {
+function workerOptions(session: Session, flags: WorkerFlags, settings: readonly string[]): WorkerOptions {
   const ms = (value: number | undefined): number | undefined => (value === undefined ? undefined : value * 1000);
   return {
     hostname: flags.hostname,
@@ -155,6 +142,15 @@ function workerOptions(flags: WorkerFlags): WorkerOptions {
     excludeQueues: flags.excludeQueues,
     concurrency: flags.concurrency,
     pool: flags.pool,
+    slots: flags.slots,
+    maxTasksPerChild: flags.maxTasksPerChild,
+    maxMemoryPerChild: flags.maxMemoryPerChild,
+    appModule: {
+      module: session.options.app as string,
+      directory: session.io.cwd(),
+      include: flags.include,
+      settings,
+    },
     taskEvents: flags.taskEvents ?? flags.events,
     timeLimit: ms(flags.timeLimit),
     softTimeLimit: ms(flags.softTimeLimit),
@@ -169,9 +165,15 @@ function workerOptions(flags: WorkerFlags): WorkerOptions {
 }
 
 /** @returns the exit code. Source of the codes: spec worker-semantics.md 11 */
-async function runWorker(session: Session, app: Celery, flags: WorkerFlags, log: Printer): Promise<number> {
+async function runWorker(
+  session: Session,
+  app: Celery,
+  flags: WorkerFlags,
+  settings: readonly string[],
+  log: Printer,
+): Promise<number> {
   const { io } = session;
-  const worker = new Worker(app, workerOptions(flags));
+  const worker = new Worker(app, workerOptions(session, flags, settings));
   // Selected here too, so that the banner shows what will be consumed.
   if (flags.queues?.length) app.queues.select(flags.queues);
   if (flags.excludeQueues?.length) app.queues.deselect(flags.excludeQueues);

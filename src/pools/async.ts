@@ -1,7 +1,7 @@
 import type { Celery } from '../app/celery.ts';
 import { trace, type Outcome } from '../app/trace.ts';
-import type { Cancellable } from '../runtime/cancellation.ts';
-import type { Job, Pool } from './pool.ts';
+import type { Cancellation } from '../runtime/cancellation.ts';
+import { NOT_RUN, type Job, type Pool } from './pool.ts';
 
 /**
  * Runs handlers in the worker's own event loop: many at a time while they wait for I/O. Size 1 is Celery's solo.
@@ -24,8 +24,10 @@ export class AsyncPool implements Pool {
     return this.#size;
   }
 
-  run({ task, request }: Job, cancellation: Cancellable): Promise<Outcome> {
-    return trace(this.#app, task, request, cancellation);
+  async run(job: Job, cancellation: Cancellation): Promise<Outcome> {
+    const accepted = job.accept(process.pid);
+    if (accepted !== true && !(await accepted)) return NOT_RUN;
+    return trace(this.#app, job.task, job.request, cancellation);
   }
 
   async resize(size: number): Promise<void> {

@@ -11,6 +11,7 @@ export class Cancellation implements Cancellable {
   #controller: AbortController | undefined;
   #aborted = false;
   #reason: unknown;
+  #listener: ((reason: unknown) => void) | undefined;
 
   get signal(): AbortSignal {
     if (this.#controller === undefined) {
@@ -20,11 +21,18 @@ export class Cancellation implements Cancellable {
     return this.#controller.signal;
   }
 
+  /** For the one pool that runs the task elsewhere; cheaper than a listener on the signal. */
+  whenAborted(listener: (reason: unknown) => void): void {
+    this.#listener = listener;
+    if (this.#aborted) listener(this.#reason);
+  }
+
   /** The first reason stays. */
   abort(reason: unknown): void {
     if (this.#aborted) return;
     this.#aborted = true;
     this.#reason = reason;
     this.#controller?.abort(reason);
+    this.#listener?.(reason);
   }
 }

@@ -4,5 +4,6 @@
  */
 export { transportContract, type TransportSubject } from './transport-contract.ts';
 export { backendContract, type BackendSubject } from './backend-contract.ts';
+export { poolContract, poolContractApp, type PoolSubject } from './pool-contract.ts';
 export { ContractViolation, type Runner } from './runner.ts';
 export { ManualClock } from './manual-clock.ts';

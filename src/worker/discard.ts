@@ -71,12 +71,12 @@ export function deadLetterQueue(queue: string): string {
 }
 
 /** The message killed its worker too often: FAILURE WorkerLostError, kept in the dead-letter queue. */
-export async function discardExhausted(parts: WorkerParts, request: Request): Promise<void> {
+export async function discardExhausted(parts: WorkerParts, request: Request, losses?: number): Promise<void> {
   const { app, log } = parts;
   const { delivery, headers } = request;
-  const deliveries = delivery.deliveryCount ?? 0;
+  const deliveries = losses ?? (delivery.deliveryCount ?? 0) - 1;
   const error = new WorkerLostError(
-    `Worker exited prematurely: the message was handed out ${deliveries - 1} times and never settled.`,
+    `Worker exited prematurely: the message was handed out ${deliveries} times and never settled.`,
   );
   const view = viewOf(delivery, headers, request.body, parts.hostname);
   request.view = view;

@@ -1,22 +1,59 @@
 import { startedRecord } from '../app/follow-up.ts';
 import type { TaskRequest } from '../app/request.ts';
-import { failure, type Outcome } from '../app/trace.ts';
-import { SoftTimeLimitExceeded, TaskRevokedError, TimeLimitExceeded } from '../errors.ts';
+import type { RegisteredTask } from '../app/task.ts';
+import { failure, type Failure, type Outcome } from '../app/trace.ts';
+import { DecodeError, InvalidTaskError, TaskRevokedError, type TimeLimitExceeded } from '../errors.ts';
+import type { Message } from '../protocol/message.ts';
+import type { TaskBody, TaskHeaders } from '../protocol/task-message.ts';
 import { decodeBody, decompressMessage } from '../protocol/decode.ts';
 import { Cancellation } from '../runtime/cancellation.ts';
 import { deferred, type Deferred } from '../runtime/deferred.ts';
-import type { Pool } from '../pools/pool.ts';
+import { ChildLostError, type Job, type Pool } from '../pools/pool.ts';
+import type { PoolSet } from '../pools/pool-set.ts';
 import { discardMalformed } from './discard.ts';
+import { Lane } from './lane.ts';
+import { startLimits, type DefaultLimits } from './limits.ts';
+import { repeatLost } from './lost.ts';
 import type { WorkerParts } from './parts.ts';
 import { RateLimits } from './rate-limit.ts';
 import { viewOf, type Request } from './request.ts';
 import { acknowledge, settle, settleRevoked } from './settle.ts';
 
-/** Limits for tasks that have none of their own. */
-export interface DefaultLimits {
-  readonly timeLimitMs: number | null;
-  readonly softTimeLimitMs: number | null;
+export type { DefaultLimits } from './limits.ts';
+
+/** A request as its pool sees it. */
+class ExecutorJob implements Job {
+  readonly #executor: Executor;
+  readonly #request: Request;
+  followed = true;
+
+  constructor(executor: Executor, request: Request) {
+    this.#executor = executor;
+    this.#request = request;
+  }
+
+  get task(): RegisteredTask {
+    return this.#request.task;
+  }
+  get request(): TaskRequest {
+    return this.#request.view as TaskRequest;
+  }
+  get message(): Message {
+    return this.#request.delivery.message;
+  }
+  get headers(): TaskHeaders {
+    return this.#request.headers;
+  }
+  get body(): TaskBody | undefined {
+    return this.#request.body;
+  }
+  accept(pid: number): boolean | Promise<boolean> {
+    return this.#executor.accept(this.#request, pid);
+  }
 }
+
+/** How long the kill of a child may take before its task is settled all the same. */
+const KILL_MS = 5_000;
 
 /**
  * Runs accepted requests: one after the other per slot, in the order of arrival, each within its limits.
@@ -24,19 +61,18 @@ export interface DefaultLimits {
  */
 export class Executor {
   readonly #parts: WorkerParts;
-  readonly #pool: Pool;
+  readonly #pools: PoolSet;
   readonly #limits: DefaultLimits;
   readonly #accept: ReadonlySet<string>;
-  readonly #waiting: Request[] = [];
-  #head = 0;
+  readonly #lanes = new Map<Pool, Lane>();
   readonly #running = new Set<Request>();
   #settling = 0;
   #idle: Deferred<void> | undefined;
   readonly rateLimits: RateLimits;
 
-  constructor(parts: WorkerParts, pool: Pool, limits: DefaultLimits) {
+  constructor(parts: WorkerParts, pools: PoolSet, limits: DefaultLimits) {
     this.#parts = parts;
-    this.#pool = pool;
+    this.#pools = pools;
     this.#limits = limits;
     this.#accept = parts.app.serializers.acceptSet(parts.app.conf.acceptContent);
     this.rateLimits = new RateLimits(parts.timers, parts.app.clock, (request) => this.#enqueue(request));
@@ -47,7 +83,7 @@ export class Executor {
   }
 
   get waiting(): readonly Request[] {
-    return this.#waiting.slice(this.#head);
+    return [...this.#lanes.values()].flatMap((lane) => lane.waiting);
   }
 
   /** Hands a request over: it runs when a slot and, where limited, a token are free. */
@@ -60,15 +96,25 @@ export class Executor {
   }
 
   #enqueue(request: Request): void {
-    if (this.#running.size < this.#pool.size && this.#waiting.length === this.#head) void this.#start(request);
-    else this.#waiting.push(request);
+    const lane = this.#laneOf(request);
+    if (lane.open) void this.#start(request, lane);
+    else lane.push(request);
+  }
+
+  #laneOf(request: Request): Lane {
+    const pool = this.#pools.of(request.task);
+    let lane = this.#lanes.get(pool);
+    if (lane === undefined) {
+      lane = new Lane(pool);
+      this.#lanes.set(pool, lane);
+    }
+    return lane;
   }
 
   /** Takes back what has not begun, so that its owner can return it to the broker. */
   takeWaiting(): Request[] {
     const waiting = [...this.waiting, ...this.rateLimits.clear()];
-    this.#waiting.length = 0;
-    this.#head = 0;
+    for (const lane of this.#lanes.values()) lane.clear();
     return waiting.filter((request) => request.state === 'waiting');
   }
 
@@ -79,20 +125,10 @@ export class Executor {
     return this.#idle.promise;
   }
 
-  /** Lets go what may run since the pool grew. */
+  /** Lets go what may run since a slot became free or a pool grew. */
   refill(): void {
-    while (this.#running.size < this.#pool.size && this.#head < this.#waiting.length) {
-      const request = this.#waiting[this.#head] as Request;
-      this.#waiting[this.#head++] = undefined as never;
-      if (this.#head > 1024) {
-        this.#waiting.splice(0, this.#head);
-        this.#head = 0;
-      }
-      if (request.state === 'waiting') void this.#start(request);
-    }
-    if (this.#head === this.#waiting.length) {
-      this.#waiting.length = 0;
-      this.#head = 0;
+    for (const lane of this.#lanes.values()) {
+      for (let request = lane.take(); request !== undefined; request = lane.take()) void this.#start(request, lane);
     }
     if (this.#idle && this.#running.size === 0 && this.#settling === 0) {
       this.#idle.resolve();
@@ -105,7 +141,7 @@ export class Executor {
     request.termination = { signum };
     if (request.state !== 'running') return;
     request.cancellation?.abort(new TaskRevokedError('terminated'));
-    this.#finish(request, undefined);
+    this.#finish(request, undefined, this.#kill(request, signum ?? 'SIGTERM'));
   }
 
   /**
@@ -120,72 +156,110 @@ export class Executor {
     }
   }
 
-  /** Hot path: kept flat. 1 check again, 2 read the body, 3 begin, 4 run, 5 finish. */
-  async #start(request: Request): Promise<void> {
-    const { app, revoked, log, events, counters } = this.#parts;
+  /** Hot path: kept flat. 1 check again, 2 read the body, 3 run, 4 finish. */
+  async #start(request: Request, lane: Lane): Promise<void> {
+    const { app, revoked } = this.#parts;
+    const { pool } = lane;
     request.state = 'running';
+    request.lane = lane;
+    lane.running++;
     this.#running.add(request);
     // 1
     const held = request.delivery.held();
     if (held !== true && !(await this.#stillHeld(request, held))) return this.#leave(request);
-    if (isOver(request)) return;
+    if (request.state !== 'running') return;
     if (revoked.has(request.id)) return this.#revoke(request, request.termination ? 'terminated' : 'revoked');
     if (request.expiresMs !== undefined && app.clock.now() > request.expiresMs) return this.#revoke(request, 'expired');
     // 2
-    if (request.body === undefined) {
+    if (request.body === undefined && !pool.takesMessages) {
       try {
-        let { message } = request.delivery;
-        if (request.headers.compression !== undefined) {
-          message = await decompressMessage(message, app.conf.maxDecompressedBytes);
-        }
-        request.body = decodeBody(message, app.serializers, this.#accept);
+        await this.#readBody(request);
       } catch (error) {
-        await discardMalformed(this.#parts, request.delivery, error, request.headers);
-        return this.#leave(request);
+        return this.#malformed(request, error);
       }
-      if (isOver(request)) return;
+      if (request.state !== 'running') return;
     }
-    const view = viewOf(request.delivery, request.headers, request.body, this.#parts.hostname);
-    request.view = view;
+    request.view = viewOf(request.delivery, request.headers, request.body, this.#parts.hostname);
     // 3
-    const { task } = request;
     const cancellation = new Cancellation();
     request.cancellation = cancellation;
+    const job = new ExecutorJob(this, request);
+    request.job = job;
+    let outcome: Outcome;
+    try {
+      outcome = await pool.run(job, cancellation);
+    } catch (error) {
+      if (request.state !== 'running') return;
+      if (error instanceof DecodeError || error instanceof InvalidTaskError) return this.#malformed(request, error);
+      outcome = failure(app, request.task, error);
+    }
+    // 4
+    const read =
+      pool.takesMessages && request.body === undefined && this.#needsBody(request, job, outcome)
+        ? this.#readAgain(request)
+        : undefined;
+    this.#finish(request, outcome, read);
+  }
+
+  /** Called by the pool when the run begins. @returns false when it was ended before */
+  accept(request: Request, pid: number): boolean | Promise<boolean> {
+    // A termination may have settled it while it waited for its child.
+    if (request.state !== 'running') return false;
+    const { app, events, counters } = this.#parts;
+    const { task } = request;
     request.startedMs = app.clock.now();
-    this.#startLimits(request);
+    request.pid = pid;
+    startLimits(this.#parts, request, this.#limits, (error) => this.#overrun(request, error));
     const name = request.displayName;
     counters.total.set(name, (counters.total.get(name) ?? 0) + 1);
     if (!task.options.acksLate) acknowledge(this.#parts, request);
     if (events.taskEvents && task.options.sendEvents) events.send('task-started', { uuid: request.id });
-    if (task.options.trackStarted && !request.ignoresResult) {
-      await this.#storeStarted(request);
-      if (isOver(request)) return;
-    }
-    // 4
-    let outcome: Outcome;
-    try {
-      outcome = await this.#pool.run({ task, request: view }, cancellation);
-    } catch (error) {
-      log.error({ error, taskId: request.id, task: name }, 'the pool lost a task');
-      outcome = failure(app, task, error);
-    }
-    // 5
-    this.#finish(request, outcome);
+    if (!task.options.trackStarted || request.ignoresResult) return true;
+    return this.#storeStarted(request).then(() => request.state === 'running');
   }
 
-  /** @param outcome undefined: the request was terminated */
-  #finish(request: Request, outcome: Outcome | undefined): void {
-    if (request.state !== 'running') {
-      // The hard limit or a termination was settled before; this is the code that went on regardless.
-      return;
+  /** The hard limit passed. */
+  #overrun(request: Request, error: TimeLimitExceeded): void {
+    request.cancellation?.abort(error);
+    this.#finish(request, failure(this.#parts.app, request.task, error), this.#kill(request, 'SIGTERM'));
+  }
+
+  /**
+   * Ends the code of a request, where the pool can, before its message is settled: a repeat must not run beside it.
+   * Resolves in any case, with the body read for what follows.
+   */
+  async #kill(request: Request, signal: NodeJS.Signals | number): Promise<void> {
+    const { app, log } = this.#parts;
+    const pool = request.lane?.pool;
+    if (pool?.terminate && request.job) {
+      const late = deferred<void>();
+      const timer = app.clock.setTimer(KILL_MS, () => late.resolve());
+      try {
+        await Promise.race([pool.terminate(request.job, signal), late.promise]);
+      } catch (error) {
+        log.error({ error, taskId: request.id }, 'a task could not be ended');
+      }
+      timer.cancel();
     }
+    if (pool?.takesMessages && request.body === undefined) await this.#readAgain(request);
+  }
+
+  /** @param before what has to be over before the outcome is settled */
+  #finish(request: Request, outcome: Outcome | undefined, before?: Promise<void>): void {
+    // Else the hard limit or a termination was settled before; this is the code that went on regardless.
+    if (request.state !== 'running') return;
     request.state = 'over';
     request.cancelTimers();
     if (request.abandoned && outcome?.kind !== 'success') return this.#leave(request);
     this.#settling++;
-    const settled =
-      outcome === undefined ? settleRevoked(this.#parts, request, 'terminated') : settle(this.#parts, request, outcome);
-    this.#running.delete(request);
+    const settleNow = (): Promise<void> =>
+      outcome === undefined
+        ? settleRevoked(this.#parts, request, 'terminated')
+        : lost(outcome)
+          ? this.#settleLost(request, outcome)
+          : settle(this.#parts, request, outcome);
+    const settled = before === undefined ? settleNow() : before.then(settleNow);
+    this.#free(request);
     void settled.then(() => {
       this.#settling--;
       if (this.#idle) this.refill();
@@ -204,55 +278,73 @@ export class Executor {
     return held;
   }
 
+  /** Its child died: it runs again where it may, else it failed. */
+  async #settleLost(request: Request, outcome: Failure): Promise<void> {
+    if (!(await repeatLost(this.#parts, request, outcome.error))) await settle(this.#parts, request, outcome);
+  }
+
   async #revoke(request: Request, reason: 'revoked' | 'expired' | 'terminated'): Promise<void> {
     if (reason === 'expired') this.#parts.revoked.add(request.id);
     await settleRevoked(this.#parts, request, reason);
     this.#leave(request);
   }
 
+  async #malformed(request: Request, error: unknown): Promise<void> {
+    await discardMalformed(this.#parts, request.delivery, error, request.headers);
+    this.#leave(request);
+  }
+
   #leave(request: Request): void {
     request.state = 'over';
     request.cancelTimers();
-    this.#running.delete(request);
+    this.#free(request);
     this.refill();
+  }
+
+  #free(request: Request): void {
+    if (this.#running.delete(request) && request.lane) request.lane.running--;
+  }
+
+  /** @throws when it is malformed */
+  async #readBody(request: Request): Promise<void> {
+    const { app } = this.#parts;
+    let { message } = request.delivery;
+    if (request.headers.compression !== undefined) {
+      message = await decompressMessage(message, app.conf.maxDecompressedBytes);
+    }
+    request.body = decodeBody(message, app.serializers, this.#accept);
+  }
+
+  /** The body for what follows a run elsewhere. */
+  async #readAgain(request: Request): Promise<void> {
+    try {
+      await this.#readBody(request);
+      request.view = viewOf(request.delivery, request.headers, request.body, this.#parts.hostname);
+    } catch (error) {
+      this.#parts.log.error({ error, taskId: request.id }, 'the message of a task could not be read');
+    }
+  }
+
+  /** Whether anything that follows looks at the arguments, or at what is to be sent next. */
+  #needsBody(request: Request, job: Job, outcome: Outcome): boolean {
+    if (outcome.kind !== 'success' || job.followed) return true;
+    const { signals, conf } = this.#parts.app;
+    if (conf.resultExtended || signals.has('taskSuccess')) return true;
+    const { hooks } = request.task.options;
+    return hooks.onSuccess !== undefined || hooks.afterReturn !== undefined;
   }
 
   async #storeStarted(request: Request): Promise<void> {
     const { app, backend, hostname, log } = this.#parts;
     try {
-      await backend.store(startedRecord(app, request.view as TaskRequest, { pid: process.pid, hostname }));
+      const pid = request.pid ?? process.pid;
+      await backend.store(startedRecord(app, request.view as TaskRequest, { pid, hostname }));
     } catch (error) {
       log.warn({ error, taskId: request.id, task: request.displayName, app: app.main }, 'STARTED could not be stored');
     }
   }
-
-  #startLimits(request: Request): void {
-    const [hardSeconds, softSeconds] = request.headers.timelimit;
-    const { options } = request.task;
-    const hardMs = hardSeconds ? hardSeconds * 1000 : (options.timeLimitMs ?? this.#limits.timeLimitMs);
-    const softMs = softSeconds ? softSeconds * 1000 : (options.softTimeLimitMs ?? this.#limits.softTimeLimitMs);
-    if (!hardMs && !softMs) return;
-    const { timers, log } = this.#parts;
-    const startedMs = request.startedMs as number;
-    const fields = { taskId: request.id, task: request.displayName };
-    if (softMs) {
-      request.softTimer = timers.at(startedMs + softMs, () => {
-        log.warn({ ...fields, softTimeLimit: softMs / 1000 }, 'soft time limit exceeded');
-        request.cancellation?.abort(new SoftTimeLimitExceeded());
-      });
-    }
-    if (hardMs) {
-      request.hardTimer = timers.at(startedMs + hardMs, () => {
-        log.error({ ...fields, timeLimit: hardMs / 1000 }, 'hard time limit exceeded');
-        const error = new TimeLimitExceeded(hardMs / 1000);
-        request.cancellation?.abort(error);
-        this.#finish(request, failure(this.#parts.app, request.task, error));
-      });
-    }
-  }
 }
 
-/** Asked after each wait before the run: a termination or a limit may have settled the request meanwhile. */
-function isOver(request: Request): boolean {
-  return request.state !== 'running';
+function lost(outcome: Outcome): outcome is Failure {
+  return outcome.kind === 'failure' && outcome.error instanceof ChildLostError;
 }

@@ -3,6 +3,7 @@ import type { ResultBackend } from '../backends/backend.ts';
 import type { EventDispatcher } from '../events/dispatcher.ts';
 import type { Logger } from '../runtime/logger.ts';
 import type { TimerQueue } from '../runtime/timers.ts';
+import type { Losses } from './lost.ts';
 import type { RevokedIds } from './revoked.ts';
 
 /** What the duties of one worker share. */
@@ -16,6 +17,7 @@ export interface WorkerParts {
   readonly timers: TimerQueue;
   readonly backend: ResultBackend;
   readonly counters: Counters;
+  readonly losses: Losses;
 }
 
 /** What happened so far; `stats` of remote control shows it. */

@@ -23,7 +23,7 @@ export function requestInfo(parts: WorkerParts, request: Request, safe = false):
       priority: delivery.message.properties.priority ?? null,
       redelivered: delivery.redelivered,
     },
-    worker_pid: request.startedMs === undefined ? null : process.pid,
+    worker_pid: request.startedMs === undefined ? null : (request.pid ?? process.pid),
   };
 }
 

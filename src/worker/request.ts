@@ -3,7 +3,9 @@ import type { RegisteredTask } from '../app/task.ts';
 import type { TaskBody, TaskHeaders } from '../protocol/task-message.ts';
 import type { Scheduled } from '../runtime/timers.ts';
 import type { Cancellation } from '../runtime/cancellation.ts';
+import type { Job } from '../pools/pool.ts';
 import type { Delivery } from '../transports/transport.ts';
+import type { Lane } from './lane.ts';
 
 /** How a running request is being ended from outside. */
 export interface Termination {
@@ -28,6 +30,11 @@ export class Request {
   /** Set when the run begins. */
   view: TaskRequest | undefined;
   cancellation: Cancellation | undefined;
+  /** Where it runs, once it does. */
+  lane: Lane | undefined;
+  job: Job | undefined;
+  /** Process that it runs in. */
+  pid: number | undefined;
   /** Unix time in milliseconds at which the run began. */
   startedMs: number | undefined;
   acknowledged = false;

@@ -10,8 +10,10 @@ import { sleep, type Timer } from '../runtime/clock.ts';
 import { deferred, type Deferred } from '../runtime/deferred.ts';
 import { durationMs, type Duration } from '../runtime/duration.ts';
 import { TimerQueue } from '../runtime/timers.ts';
-import { createPool } from '../pools/names.ts';
+import type { AppSource } from '../app/load-source.ts';
+import { createPool, type PoolOptions } from '../pools/names.ts';
 import type { Pool } from '../pools/pool.ts';
+import { PoolSet } from '../pools/pool-set.ts';
 import type { Delivery, Transport } from '../transports/transport.ts';
 import { Consumer } from './consumer.ts';
 import { ControlServer } from './control.ts';
@@ -19,6 +21,7 @@ import type { Commanded } from './control-commands.ts';
 import { discardExhausted, discardMalformed, discardUnknown } from './discard.ts';
 import { Executor } from './executor.ts';
 import { Heartbeat } from './heartbeat.ts';
+import { Losses } from './lost.ts';
 import { nodeName } from './node-name.ts';
 import type { Counters, WorkerParts } from './parts.ts';
 import { reportText } from './report.ts';
@@ -33,10 +36,21 @@ export interface WorkerOptions {
   /** Consume these queues. @default the setting `taskQueues`, else the default queue */
   readonly queues?: readonly string[] | undefined;
   readonly excludeQueues?: readonly string[] | undefined;
-  /** Tasks at a time. @default setting `workerConcurrency`, else what the pool finds right */
+  /** Tasks at a time, or children where the pool has some. @default setting `workerConcurrency`, else what the pool finds right */
   readonly concurrency?: number | undefined;
-  /** `async`, `solo`; a pool of your own. @default setting `workerPool` */
+  /** `async`, `process`, `thread`, `solo`; a pool of your own. @default setting `workerPool` */
   readonly pool?: string | Pool | undefined;
+  /**
+   * Where children of a process or thread pool find the app: path, or file URL, of a module that exports it.
+   * It must not start a worker when it is imported.
+   */
+  readonly appModule?: string | AppSource | undefined;
+  /** Tasks at a time in each child. @default setting `workerSlots` */
+  readonly slots?: number | undefined;
+  /** A child is replaced after this many. @default setting `workerMaxTasksPerChild` */
+  readonly maxTasksPerChild?: number | undefined;
+  /** Kilobytes; a child above it is replaced after its task. @default setting `workerMaxMemoryPerChild` */
+  readonly maxMemoryPerChild?: number | undefined;
   /** Messages fetched ahead for each slot; 0 is without limit. @default setting `workerPrefetchMultiplier` */
   readonly prefetchMultiplier?: number | undefined;
   /** Publish task events. @default setting `workerSendTaskEvents` */
@@ -86,6 +100,7 @@ export class Worker implements AsyncDisposable {
   readonly hostname: string;
   readonly #options: WorkerOptions;
   readonly #pool: Pool;
+  readonly #pools: PoolSet;
   readonly #held = new Set<Request>();
   /** Late-ack requests that ran when their connection was lost, by id. */
   readonly #orphans = new Map<string, Request>();
@@ -106,16 +121,22 @@ export class Worker implements AsyncDisposable {
     this.app = app;
     this.#options = options;
     this.hostname = nodeName(options.hostname);
+    refuseInChild();
+    const common = poolOptions(app, this.hostname, options);
     this.#pool =
-      typeof options.pool === 'object'
-        ? options.pool
-        : createPool(options.pool ?? poolSetting(app), app, options.concurrency ?? app.conf.workerConcurrency);
+      typeof options.pool === 'object' ? options.pool : createPool(options.pool ?? poolSetting(app), app, common);
+    this.#pools = new PoolSet(this.#pool, (name) => createPool(name, app, { ...common, concurrency: null }));
     this.#exit.promise.catch(() => {});
   }
 
   /** The pool's name and slots, for banners. */
   get pool(): { readonly name: string; readonly size: number } {
     return this.#pool;
+  }
+
+  /** Processes that run tasks. */
+  get processes(): readonly number[] {
+    return this.#pools.all.flatMap(({ processes }) => processes);
   }
 
   /** Queues this worker consumes. */
@@ -195,12 +216,13 @@ export class Worker implements AsyncDisposable {
       timers: new TimerQueue(app.clock),
       backend: await app.backend(),
       counters,
+      losses: new Losses(),
     };
     this.#parts = parts;
     this.#startedMs = app.clock.monotonic();
     this.#stayAlive();
     const { taskTimeLimit, taskSoftTimeLimit } = app.conf;
-    this.#executor = new Executor(parts, this.#pool, {
+    this.#executor = new Executor(parts, this.#pools, {
       timeLimitMs: limitMs(options.timeLimit, taskTimeLimit),
       softTimeLimitMs: limitMs(options.softTimeLimit, taskSoftTimeLimit),
     });
@@ -211,6 +233,7 @@ export class Worker implements AsyncDisposable {
     }
     if (app.signals.has('workerInit')) await app.signals.emit('workerInit', { sender: hostname, worker: this });
     if (options.purge) await this.#purge(transport);
+    await this.#startPools(parts);
     const consumer = this.#createConsumer(transport, parts);
     this.#consumer = consumer;
     consumer.run().then(
@@ -224,6 +247,17 @@ export class Worker implements AsyncDisposable {
       parts.log.debug({ pool: this.#pool.name }, 'a hard time limit gives up on a task, it cannot end its code');
     }
     parts.log.info({ queues: this.queues.map(({ name }) => name) }, 'ready');
+  }
+
+  async #startPools({ app }: WorkerParts): Promise<void> {
+    const tasks = app.tasks.names().flatMap((name) => app.tasks.get(name) ?? []);
+    try {
+      await this.#pools.start(tasks);
+    } catch (error) {
+      await this.#pools.close();
+      throw error;
+    }
+    for (const pool of this.#pools.all) void pool.failed?.then((error) => this.#giveUp(error));
   }
 
   #createConsumer(transport: Transport, parts: WorkerParts): Consumer {
@@ -249,7 +283,7 @@ export class Worker implements AsyncDisposable {
   /** Source: `Consumer.initial_prefetch_count`; one more for each message held for its ETA. */
   #prefetch(): number {
     const multiplier = this.#options.prefetchMultiplier ?? this.app.conf.workerPrefetchMultiplier;
-    return multiplier === 0 ? 0 : this.#pool.size * multiplier + this.#held.size;
+    return multiplier === 0 ? 0 : this.#pools.size * multiplier + this.#held.size;
   }
 
   /** Hot path. Never throws: whatever a message holds, the next one is received. */
@@ -499,7 +533,7 @@ export class Worker implements AsyncDisposable {
     await this.#consumer?.close();
     parts.timers.clear();
     this.#aliveTimer?.cancel();
-    await this.#pool.close();
+    await this.#pools.close();
     if (app.signals.has('workerShutdown')) await app.signals.emit('workerShutdown', { sender: hostname, worker: this });
     parts.log.info({ reason }, 'stopped');
     this.#exit.resolve({ reason, error });
@@ -554,6 +588,26 @@ export class ShutdownAbort extends UsageError {
 function limitMs(given: Duration | undefined, settingSeconds: number | null): number | null {
   if (given !== undefined) return durationMs(given);
   return settingSeconds === null ? null : settingSeconds * 1000;
+}
+
+/** A child of a pool that imports a module which starts a worker would start children without end. */
+function refuseInChild(): void {
+  if (!(Symbol.for('celeriac.pool-child') in globalThis)) return;
+  throw new UsageError(
+    'a child of a pool imported a module that starts a worker: keep the app in a module of its own (appModule)',
+  );
+}
+
+function poolOptions(app: Celery, hostname: string, options: WorkerOptions): PoolOptions {
+  const { appModule, slots, maxTasksPerChild, maxMemoryPerChild } = options;
+  return {
+    concurrency: options.concurrency ?? app.conf.workerConcurrency,
+    slots,
+    source: typeof appModule === 'string' ? { module: appModule } : appModule,
+    hostname,
+    maxTasksPerChild,
+    maxMemoryPerChild,
+  };
 }
 
 /** Celery's default pool forks; here that setting's default means the event loop. */

@@ -57,7 +57,7 @@ test('settings of the command line, and refusals', async () => {
   await ended;
   for (const [argv, message] of [
     [['worker.prefetch_multiplyer=7'], 'prefetch'],
-    [['-P', 'prefork'], 'is not available in this version'],
+    [['-P', 'forks'], 'no pool is named "forks"'],
     [['-l', 'LOUD'], 'expected one of DEBUG'],
     [['-I', './nothing/*.mjs'], 'nothing does not exist'],
     [['-I', './test/cli/nothing-*.mjs'], 'no file matches'],

@@ -14,6 +14,8 @@ export interface CeleriacSettings {
   readonly publishTimeout: number;
   /** Time a warm shutdown gives to running tasks; null = as long as they take. */
   readonly drainTimeout: number | null;
+  /** Tasks at a time in each child of a process or thread pool. */
+  readonly workerSlots: number;
   /** Largest message body that is read; larger ones are refused. */
   readonly maxMessageBytes: number;
   /** Largest body after decompression; larger ones are refused. */
@@ -63,6 +65,14 @@ export const CELERIAC_SETTINGS: SettingsOf<CeleriacSettings> = {
     nullable: true,
     unit: 's',
     meaning: 'Time a warm shutdown gives to running tasks; null = as long as they take',
+    status: 'used',
+  },
+  workerSlots: {
+    type: 'count',
+    default: 1,
+    unit: 'count',
+    meaning: 'Tasks at a time in each child of a process or thread pool',
+    flag: '--slots',
     status: 'used',
   },
   maxMessageBytes: {

@@ -1,0 +1,53 @@
+import { ChildLostError } from '../pools/pool.ts';
+import { discardExhausted } from './discard.ts';
+import type { WorkerParts } from './parts.ts';
+import type { Request } from './request.ts';
+
+/** Ids remembered; the oldest is forgotten first. */
+const MOST_REMEMBERED = 10_000;
+
+/** How often children died under a message: the broker does not count what the parent returns to it. */
+export class Losses {
+  readonly #counts = new Map<string, number>();
+
+  /** @returns times it happened, this one included */
+  add(id: string): number {
+    const count = (this.#counts.get(id) ?? 0) + 1;
+    this.#counts.delete(id);
+    this.#counts.set(id, count);
+    if (this.#counts.size > MOST_REMEMBERED) this.#counts.delete(this.#counts.keys().next().value as string);
+    return count;
+  }
+
+  forget(id: string): void {
+    this.#counts.delete(id);
+  }
+}
+
+/**
+ * A task whose child died, where it may run again: back to the queue, or to the dead letters once it killed its child
+ * as often as `maxDeliveries` allows. A bystander of another task's death always runs again.
+ * @returns whether that settled it; else it failed
+ *
+ * Source: `Request.on_failure`. Differs: Celery returns it without end.
+ */
+export async function repeatLost(parts: WorkerParts, request: Request, error: unknown): Promise<boolean> {
+  if (!(error instanceof ChildLostError) || !request.late || request.acknowledged) return false;
+  const { bystander } = error;
+  if (!bystander && !request.task.options.rejectOnWorkerLost) return false;
+  const { maxDeliveries } = parts.app.conf;
+  const losses = bystander ? 0 : parts.losses.add(request.id);
+  const fields = { taskId: request.id, task: request.displayName, losses, error };
+  request.acknowledged = true;
+  if (maxDeliveries !== null && losses >= maxDeliveries) {
+    parts.losses.forget(request.id);
+    request.acknowledged = false;
+    await discardExhausted(parts, request, losses);
+    return true;
+  }
+  parts.log.warn(fields, 'the child of a task was lost: the task goes back to its queue');
+  await request.delivery.reject({ requeue: true }).catch((cause: unknown) => {
+    parts.log.warn({ ...fields, error: cause }, 'the broker was gone: the message will be delivered again');
+  });
+  return true;
+}

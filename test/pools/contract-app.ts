@@ -1,0 +1,3 @@
+import { poolContractApp } from '../../src/testing/pool-contract.ts';
+
+export const app = poolContractApp();
