@@ -1,10 +1,11 @@
 import { appendFileSync } from 'node:fs';
-import { Option, type Command } from 'commander';
+import { InvalidArgumentError, Option, type Command } from 'commander';
 import type { Celery } from '../app/celery.ts';
 import { loadIncludes } from '../app/load-source.ts';
 import { parseSettingAssignments } from '../app/setting-assignments.ts';
 import { onCrash, onStopSignals, type StopHow } from '../runtime/signals.ts';
 import type { LogLevel } from '../runtime/logger.ts';
+import { parseAutoscale } from '../worker/autoscale.ts';
 import { Worker, type WorkerOptions } from '../worker/index.ts';
 import { banner } from './banner.ts';
 import { CommandError, EXIT } from './exit.ts';
@@ -25,6 +26,7 @@ interface WorkerFlags {
   readonly concurrency?: number;
   readonly pool?: string;
   readonly slots?: number;
+  readonly autoscale?: { readonly max: number; readonly min: number };
   readonly maxTasksPerChild?: number;
   readonly maxMemoryPerChild?: number;
   readonly include?: readonly string[];
@@ -62,6 +64,7 @@ export function addWorker(program: Command, session: Session): void {
       ),
     )
     .option('-P, --pool <name>', 'async (many tasks in one event loop), process, thread or solo')
+    .addOption(new Option('--autoscale <max,min>', 'children by load, between these numbers').argParser(autoscaleRange))
     .addOption(new Option('--slots <n>', 'tasks at a time in each child').argParser(positiveNumber))
     .addOption(new Option('--max-tasks-per-child <n>', 'replace a child after as many').argParser(positiveNumber))
     .addOption(
@@ -134,6 +137,14 @@ function appender(file: string): (text: string) => void {
   return (text) => appendFileSync(file, text);
 }
 
+function autoscaleRange(text: string): { readonly max: number; readonly min: number } {
+  try {
+    return parseAutoscale(text);
+  } catch (error) {
+    throw new InvalidArgumentError((error as Error).message);
+  }
+}
+
 function workerOptions(session: Session, flags: WorkerFlags, settings: readonly string[]): WorkerOptions {
   const ms = (value: number | undefined): number | undefined => (value === undefined ? undefined : value * 1000);
   return {
@@ -143,6 +154,7 @@ function workerOptions(session: Session, flags: WorkerFlags, settings: readonly 
     concurrency: flags.concurrency,
     pool: flags.pool,
     slots: flags.slots,
+    autoscale: flags.autoscale,
     maxTasksPerChild: flags.maxTasksPerChild,
     maxMemoryPerChild: flags.maxMemoryPerChild,
     appModule: {

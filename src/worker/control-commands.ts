@@ -9,6 +9,8 @@ import type { ExchangeType } from '../messaging/entity.ts';
 import { viewOf, type Request } from './request.ts';
 import { requestInfo } from './request-info.ts';
 import { parseRate } from './rate-limit.ts';
+import type { Autoscaler } from './autoscale.ts';
+import { POOL_COMMANDS } from './pool-commands.ts';
 import type { Heartbeat } from './heartbeat.ts';
 import type { Executor } from './executor.ts';
 import type { WorkerParts } from './parts.ts';
@@ -30,13 +32,15 @@ export interface Commanded {
   queues(): readonly Queue[];
   addConsumer(queue: Queue): void;
   cancelConsumer(name: string): void;
+  readonly autoscaler: Autoscaler | undefined;
   resize(by: number): void;
+  restartPool(): void;
   shutdown(reason: string): void;
   report(): string;
 }
 
 /** What a command answers; `undefined` sends no reply. */
-type Command = (worker: Commanded, args: Arguments) => unknown;
+export type Command = (worker: Commanded, args: Arguments) => unknown;
 
 const ok = (text: string): { ok: string } => ({ ok: text });
 const no = (text: string): { error: string } => ({ error: text });
@@ -143,14 +147,6 @@ function rateLimit({ parts, executor }: Commanded, args: Arguments): unknown {
   );
 }
 
-function timeLimit({ parts }: Commanded, args: Arguments): unknown {
-  const task = parts.app.tasks.get(String(args['task_name']));
-  if (!task) return no('unknown task');
-  const ms = (value: unknown): number | null => (typeof value === 'number' ? value * 1000 : null);
-  Object.assign(task.options, { timeLimitMs: ms(args['hard']), softTimeLimitMs: ms(args['soft']) });
-  return ok('time limits set successfully');
-}
-
 function registered({ parts }: Commanded, args: Arguments): string[] {
   const items = Array.isArray(args['taskinfoitems'])
     ? args['taskinfoitems'].map(String)
@@ -183,6 +179,7 @@ function stats(worker: Commanded): unknown {
     clock: String(parts.app.lamport.value),
     uptime: Math.round((parts.app.clock.monotonic() - worker.startedMs) / 1000),
     pool: pool.info(),
+    ...(worker.autoscaler && { autoscaler: worker.autoscaler.info() }),
     broker: {
       hostname: broker.hostname,
       userid: broker.userid,
@@ -325,7 +322,6 @@ export const COMMANDS: Readonly<Record<string, Command>> = {
   revoke,
   terminate: (worker, args) => revoke(worker, { ...args, terminate: true }),
   rate_limit: rateLimit,
-  time_limit: timeLimit,
   add_consumer: addConsumer,
   cancel_consumer(worker, args) {
     const name = String(args['queue']);
@@ -333,14 +329,7 @@ export const COMMANDS: Readonly<Record<string, Command>> = {
     worker.cancelConsumer(name);
     return ok(`no longer consuming from ${name}`);
   },
-  pool_grow(worker, args) {
-    worker.resize(typeof args['n'] === 'number' ? args['n'] : 1);
-    return ok('pool will grow');
-  },
-  pool_shrink(worker, args) {
-    worker.resize(-(typeof args['n'] === 'number' ? args['n'] : 1));
-    return ok('pool will shrink');
-  },
+  ...POOL_COMMANDS,
   enable_events({ parts, heartbeat }) {
     if (parts.events.taskEvents) return ok('task events already enabled');
     parts.events.enableTaskEvents();

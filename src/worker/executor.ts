@@ -69,6 +69,8 @@ export class Executor {
   #settling = 0;
   #idle: Deferred<void> | undefined;
   readonly rateLimits: RateLimits;
+  /** Told of every request that runs or waits from now on. */
+  onSubmit: (() => void) | undefined;
 
   constructor(parts: WorkerParts, pools: PoolSet, limits: DefaultLimits) {
     this.#parts = parts;
@@ -86,6 +88,18 @@ export class Executor {
     return [...this.#lanes.values()].flatMap((lane) => lane.waiting);
   }
 
+  /** Requests that run or wait for a slot of the pool. */
+  quantity(pool: Pool): number {
+    const lane = this.#lanes.get(pool);
+    return lane === undefined ? 0 : lane.running + lane.length;
+  }
+
+  /** How long the oldest request has waited for a slot of the pool; 0: none waits. */
+  latencyMs(pool: Pool): number {
+    const since = this.#lanes.get(pool)?.first?.waitingSinceMs;
+    return since === undefined ? 0 : this.#parts.app.clock.monotonic() - since;
+  }
+
   /** Hands a request over: it runs when a slot and, where limited, a token are free. */
   submit(request: Request): void {
     request.state = 'waiting';
@@ -98,7 +112,11 @@ export class Executor {
   #enqueue(request: Request): void {
     const lane = this.#laneOf(request);
     if (lane.open) void this.#start(request, lane);
-    else lane.push(request);
+    else {
+      request.waitingSinceMs = this.#parts.app.clock.monotonic();
+      lane.push(request);
+    }
+    this.onSubmit?.();
   }
 
   #laneOf(request: Request): Lane {

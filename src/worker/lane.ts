@@ -17,6 +17,15 @@ export class Lane {
     return this.running < this.pool.size && this.#head === this.#waiting.length;
   }
 
+  get length(): number {
+    return this.#waiting.length - this.#head;
+  }
+
+  /** The one that has waited longest. */
+  get first(): Request | undefined {
+    return this.#waiting[this.#head];
+  }
+
   get waiting(): Request[] {
     return this.#waiting.slice(this.#head) as Request[];
   }

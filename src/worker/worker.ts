@@ -15,6 +15,7 @@ import { createPool, type PoolOptions } from '../pools/names.ts';
 import type { Pool } from '../pools/pool.ts';
 import { PoolSet } from '../pools/pool-set.ts';
 import type { Delivery, Transport } from '../transports/transport.ts';
+import { Autoscaler, type AutoscaleOptions } from './autoscale.ts';
 import { Consumer } from './consumer.ts';
 import { ControlServer } from './control.ts';
 import type { Commanded } from './control-commands.ts';
@@ -51,6 +52,8 @@ export interface WorkerOptions {
   readonly maxTasksPerChild?: number | undefined;
   /** Kilobytes; a child above it is replaced after its task. @default setting `workerMaxMemoryPerChild` */
   readonly maxMemoryPerChild?: number | undefined;
+  /** Lets the pool grow and shrink between two numbers of children. */
+  readonly autoscale?: AutoscaleOptions | undefined;
   /** Messages fetched ahead for each slot; 0 is without limit. @default setting `workerPrefetchMultiplier` */
   readonly prefetchMultiplier?: number | undefined;
   /** Publish task events. @default setting `workerSendTaskEvents` */
@@ -108,6 +111,7 @@ export class Worker implements AsyncDisposable {
   readonly #cold: Deferred<void> = deferred();
   #parts: WorkerParts | undefined;
   #executor: Executor | undefined;
+  #autoscaler: Autoscaler | undefined;
   #consumer: Consumer | undefined;
   #heartbeat: Heartbeat | undefined;
   #transport: Transport | undefined;
@@ -226,6 +230,7 @@ export class Worker implements AsyncDisposable {
       timeLimitMs: limitMs(options.timeLimit, taskTimeLimit),
       softTimeLimitMs: limitMs(options.softTimeLimit, taskSoftTimeLimit),
     });
+    this.#createAutoscaler(parts, this.#executor);
     if (!options.withoutHeartbeat && transport.capabilities.fanout) {
       const intervalMs = durationMs(options.heartbeatInterval ?? HEARTBEAT_MS);
       const processed = (): number => [...counters.total.values()].reduce((sum, count) => sum + count, 0);
@@ -242,6 +247,11 @@ export class Worker implements AsyncDisposable {
     );
     await consumer.ready;
     this.#heartbeat?.start();
+    if (this.#autoscaler) {
+      const autoscaler = this.#autoscaler;
+      this.#executor.onSubmit = () => autoscaler.check();
+      autoscaler.start();
+    }
     if (app.signals.has('workerReady')) await app.signals.emit('workerReady', { sender: hostname, worker: this });
     if (!this.#pool.canTerminate) {
       parts.log.debug({ pool: this.#pool.name }, 'a hard time limit gives up on a task, it cannot end its code');
@@ -258,6 +268,32 @@ export class Worker implements AsyncDisposable {
       throw error;
     }
     for (const pool of this.#pools.all) void pool.failed?.then((error) => this.#giveUp(error));
+  }
+
+  #createAutoscaler({ app, log }: WorkerParts, executor: Executor): void {
+    const { autoscale } = this.#options;
+    if (!autoscale) return;
+    const pool = this.#pool;
+    const slots = pool.slotsPerChild ?? 1;
+    this.#autoscaler = new Autoscaler(
+      {
+        clock: app.clock,
+        log,
+        slots,
+        get current() {
+          return pool.size / slots;
+        },
+        get quantity() {
+          return executor.quantity(pool);
+        },
+        get latencyMs() {
+          return executor.latencyMs(pool);
+        },
+        grow: (by) => this.#inBackground('autoscale', this.#resize(by * slots)),
+        maxChanged: () => this.#consumer?.updatePrefetch(),
+      },
+      autoscale,
+    );
   }
 
   #createConsumer(transport: Transport, parts: WorkerParts): Consumer {
@@ -283,7 +319,8 @@ export class Worker implements AsyncDisposable {
   /** Source: `Consumer.initial_prefetch_count`; one more for each message held for its ETA. */
   #prefetch(): number {
     const multiplier = this.#options.prefetchMultiplier ?? this.app.conf.workerPrefetchMultiplier;
-    return multiplier === 0 ? 0 : this.#pools.size * multiplier + this.#held.size;
+    const most = this.#autoscaler ? this.#autoscaler.max * (this.#pool.slotsPerChild ?? 1) : 0;
+    return multiplier === 0 ? 0 : Math.max(most, this.#pools.size) * multiplier + this.#held.size;
   }
 
   /** Hot path. Never throws: whatever a message holds, the next one is received. */
@@ -476,6 +513,8 @@ export class Worker implements AsyncDisposable {
       queues: () => this.queues,
       addConsumer: (queue) => this.#inBackground('add consumer', this.#consumer?.addQueue(queue)),
       cancelConsumer: (name) => this.#inBackground('cancel consumer', this.#consumer?.cancelQueue(name)),
+      autoscaler: this.#autoscaler,
+      restartPool: () => this.#inBackground('restart pool', this.#pool.restart?.()),
       resize: (by) => this.#inBackground('resize pool', this.#resize(by)),
       shutdown: (reason) => void this.stop('warm', reason),
       report: () => reportText(this.app, transport),
@@ -529,6 +568,7 @@ export class Worker implements AsyncDisposable {
     if (mode === 'warm') await Promise.race([this.#drained(executor), this.#cold.promise]);
     await this.#cutShort(executor);
     this.#heartbeat?.stop();
+    this.#autoscaler?.stop();
     await parts.events.close();
     await this.#consumer?.close();
     parts.timers.clear();
@@ -601,7 +641,9 @@ function refuseInChild(): void {
 function poolOptions(app: Celery, hostname: string, options: WorkerOptions): PoolOptions {
   const { appModule, slots, maxTasksPerChild, maxMemoryPerChild } = options;
   return {
-    concurrency: options.concurrency ?? app.conf.workerConcurrency,
+    concurrency: options.autoscale
+      ? Math.max(1, options.autoscale.min)
+      : (options.concurrency ?? app.conf.workerConcurrency),
     slots,
     source: typeof appModule === 'string' ? { module: appModule } : appModule,
     hostname,

@@ -1,71 +1,15 @@
-import { mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { afterEach, describe, expect, test } from 'vitest';
-import type { Celery, CeleryError, CeleryOptions } from '../../src/index.ts';
-import type { Logger } from '../../src/runtime/logger.ts';
-import { Worker, type WorkerOptions } from '../../src/worker/index.ts';
+import { describe, expect, test } from 'vitest';
+import type { CeleryError } from '../../src/index.ts';
+import type { Worker } from '../../src/worker/index.ts';
 import { until } from '../support/until.ts';
-import { poolApp } from './app.ts';
 import { mixedApp } from './mixed-app.ts';
+import { get, start } from './support.ts';
 
 /* Whole workers whose children are real processes and threads, on the embedded broker. */
 
-const appModule = fileURLToPath(new URL('./app.ts', import.meta.url));
 const mixed = fileURLToPath(new URL('./mixed-app.ts', import.meta.url));
-const closers: (() => Promise<void>)[] = [];
 
-interface Line {
-  readonly level: string;
-  readonly message: string;
-  readonly fields: Readonly<Record<string, unknown>>;
-}
-
-function recorder(lines: Line[]): Logger {
-  const at = (level: string) => (fields: Line['fields'], message: string) =>
-    void lines.push({ level, message, fields });
-  const log = { debug: at('debug'), info: at('info'), warn: at('warn'), error: at('error'), fatal: at('fatal') };
-  const make = (bound: Line['fields']): Logger => ({
-    ...(Object.fromEntries(
-      Object.entries(log).map(([level, write]) => [
-        level,
-        (fields: Line['fields'], message: string) => write({ ...bound, ...fields }, message),
-      ]),
-    ) as typeof log),
-    child: (more) => make({ ...bound, ...more }),
-  });
-  return make({});
-}
-
-async function start(
-  options: WorkerOptions,
-  settings: CeleryOptions = {},
-  make: typeof poolApp = poolApp,
-): Promise<{ app: Celery; worker: Worker; lines: Line[] }> {
-  const folder = mkdtempSync(join(tmpdir(), 'celeriac-pool-'));
-  const url = `sqlite:///${join(folder, 'broker.db')}`;
-  const before = { ...process.env };
-  Object.assign(process.env, { CELERY_BROKER_URL: url, CELERY_RESULT_BACKEND: url });
-  const lines: Line[] = [];
-  const app = make({ log: recorder(lines), ...settings });
-  const worker = new Worker(app, { hostname: 'w@pools', concurrency: 2, appModule, ...options });
-  closers.push(async () => {
-    await worker.stop('cold');
-    await app.close();
-    process.env = before;
-    rmSync(folder, { recursive: true, force: true });
-  });
-  await worker.start();
-  return { app, worker, lines };
-}
-
-afterEach(async () => {
-  for (const close of closers.splice(0)) await close();
-});
-
-const get = async (app: Celery, name: string, args: unknown[], options = {}): Promise<unknown> =>
-  (await app.send(name, args, options)).get({ timeout: '30s' });
 const codeOf = (promise: Promise<unknown>): Promise<string | undefined> =>
   promise.then(
     () => undefined,

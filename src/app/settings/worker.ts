@@ -176,7 +176,7 @@ export const WORKER_SETTINGS: SettingsOf<WorkerSettings> = {
     unit: 'count',
     meaning: 'Recycle process after N tasks',
     flag: '--max-tasks-per-child',
-    status: 'accepted',
+    status: 'used',
   },
   workerMaxMemoryPerChild: {
     type: 'count',
@@ -185,7 +185,7 @@ export const WORKER_SETTINGS: SettingsOf<WorkerSettings> = {
     unit: 'KiB',
     meaning: 'Recycle process above this size',
     flag: '--max-memory-per-child',
-    status: 'accepted',
+    status: 'used',
   },
   workerLostWait: {
     type: 'seconds',
@@ -193,17 +193,17 @@ export const WORKER_SETTINGS: SettingsOf<WorkerSettings> = {
     unit: 's',
     meaning: 'Wait for result of a dead process',
     oldName: 'CELERYD_WORKER_LOST_WAIT',
-    status: 'accepted',
+    status: 'used',
   },
   workerProcAliveTimeout: {
     type: 'seconds',
     default: 4,
     unit: 's',
     meaning: 'Wait for a new process to report',
-    status: 'accepted',
+    status: 'used',
   },
   workerPoolPutlocks: { type: 'bool', default: true, meaning: 'Guard pool with a semaphore', status: 'accepted' },
-  workerPoolRestarts: { type: 'bool', default: false, meaning: 'Allow the pool_restart command', status: 'accepted' },
+  workerPoolRestarts: { type: 'bool', default: false, meaning: 'Allow the pool_restart command', status: 'used' },
   workerStateDb: {
     type: 'text',
     default: null,
