@@ -5,6 +5,7 @@ export default defineConfig({
     'src/index.ts',
     'src/worker/index.ts',
     'src/testing/index.ts',
+    'src/events/index.ts',
     'src/cli/main.ts',
     'src/pools/child.ts',
     'src/transports/{sqlite,redis,amqp}/index.ts',

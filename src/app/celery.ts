@@ -13,6 +13,7 @@ import { wireOptions, type WireOptions } from '../canvas/wire-options.ts';
 import { ImproperlyConfigured, NotRegistered, UsageError } from '../errors.ts';
 import { fromExceptionRecord } from '../protocol/exception.ts';
 import { resultCodec, type ResultTuple } from '../protocol/result.ts';
+import type { CeleryEvent } from '../protocol/event-types.ts';
 import type { SignatureDict } from '../protocol/task-message.ts';
 import type { AsyncResult, GroupResult } from '../result/async-result.ts';
 import { resultFrom } from '../result/result-from.ts';
@@ -36,6 +37,7 @@ import { defineTask, Definition, messageDefaults, RemoteTaskHandle, TaskHandle }
 import { findFiles } from './discover.ts';
 import { backendOptions, backendUrl, brokerOptions } from './driver-options.ts';
 import { publishEvent } from './event-sender.ts';
+import { EventStream, type EventStreamOptions } from './event-stream.ts';
 import { Lamport } from './lamport.ts';
 import { Lineage } from './lineage.ts';
 import { Publisher } from './publisher.ts';
@@ -318,6 +320,18 @@ export class Celery {
   get control(): Control {
     this.#control ??= new Control(this);
     return this.#control;
+  }
+
+  /**
+   * What workers and producers tell, as it comes. `E` names more events than Celery's own.
+   *
+   * @example
+   * for await (const event of app.events()) {
+   *   if (event.type === 'task-failed') console.error(event.uuid, event.exception);
+   * }
+   */
+  events<E extends { readonly type: string } = never>(options?: EventStreamOptions): EventStream<CeleryEvent | E> {
+    return new EventStream(this, options);
   }
 
   /** Publishes an event of this process to whoever watches. */

@@ -2,6 +2,7 @@ import { exchange, type Exchange } from '../messaging/entity.ts';
 import { encodeEvents, eventRoutingKey, type EventFields } from '../protocol/event.ts';
 import type { Transport } from '../transports/transport.ts';
 import type { Celery } from './celery.ts';
+import { hoursWest } from './event-localize.ts';
 
 /** Transports on which Celery declares the event exchange as fanout. */
 const FANOUT_EVENTS: ReadonlySet<string> = new Set(['redis', 'gcpubsub']);
@@ -22,7 +23,7 @@ export async function publishEvent(
   const nowMs = app.clock.now();
   const event: EventFields = {
     hostname: sender,
-    utcoffset: Math.floor(new Date(nowMs).getTimezoneOffset() / 60),
+    utcoffset: hoursWest(nowMs),
     pid: process.pid,
     clock: app.lamport.tick(),
     ...fields,

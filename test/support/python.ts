@@ -113,6 +113,38 @@ export function celeryCli(side: PythonSide, ...args: string[]): Promise<{ stdout
   return run(side, ['-m', 'celery', '-A', 'tasks', ...args], undefined, true);
 }
 
+/** A command of Celery's command line that goes on until it is killed: `events --dump`, `flower`. */
+export interface PythonMonitor extends AsyncDisposable {
+  /** What it has written so far. */
+  readonly output: () => string;
+}
+
+export function pythonMonitor(
+  side: PythonSide,
+  args: readonly string[],
+  env: Readonly<Record<string, string>> = {},
+): PythonMonitor {
+  const child = spawn(PYTHON, ['-u', '-m', 'celery', '-A', 'tasks', ...args], {
+    cwd: FOLDER,
+    env: { ...environment(side), ...env },
+    stdio: ['ignore', 'pipe', 'pipe'],
+  });
+  let output = '';
+  for (const stream of [child.stdout, child.stderr]) stream.on('data', (chunk: Buffer) => (output += chunk.toString()));
+  const kill = (): void => void child.kill('SIGKILL');
+  process.once('exit', kill);
+  return {
+    output: () => output,
+    async [Symbol.asyncDispose]() {
+      process.removeListener('exit', kill);
+      if (child.exitCode !== null || child.signalCode !== null) return;
+      const gone = once(child, 'exit');
+      kill();
+      await gone;
+    },
+  };
+}
+
 async function run(
   side: PythonSide,
   args: readonly string[],
