@@ -28,7 +28,9 @@ import { createSerializers, type SerializerRegistry } from '../serializers/regis
 import { openTransport } from '../transports/drivers.ts';
 import type { DriverContext, Transport } from '../transports/transport.ts';
 import { builtinTasks } from './builtins.ts';
+import { Batch } from './batch.ts';
 import type { Config, ConfigInput } from './config.ts';
+import { findConfigFile, importModule } from './config-file.ts';
 import { Settings } from './layered-settings.ts';
 import { brokerUrls, failoverOrder } from './broker-urls.ts';
 import { Control } from './control.ts';
@@ -170,14 +172,17 @@ export class Celery {
 
   /**
    * Takes an object, or the default export of a module, as the configuration. What the constructor was given wins.
-   * @param source object, or path of a module
+   * @param source object, or path of a module; left out: the module that `CELERY_CONFIG_MODULE` names, else
+   *   `celery.config.ts` (or `.js`, `.mjs`, …) or `celeryconfig.*` in the working directory, if there is one
    * @param options.namespace read only keys that begin with it: `'CELERY'` for `CELERY_BROKER_URL`
    * @param options.silent a module that does not exist is no error
    * @returns whether there was something to take
    * @throws {UsageError} once queues or connections were made by the old settings
    * @throws {ImproperlyConfigured} when there is no such module, or it names settings that nobody knows
    */
-  async configFrom(source: object | string, options: ConfigSource = {}): Promise<boolean> {
+  async configFrom(source?: object | string, options: ConfigSource = {}): Promise<boolean> {
+    source ??= this.#env['CELERY_CONFIG_MODULE'] || findConfigFile(process.cwd());
+    if (source === undefined) return false;
     const object = typeof source === 'string' ? await settingsModule(source, options.silent ?? false) : source;
     if (object === undefined) return false;
     this.#refuseLate();
@@ -248,6 +253,27 @@ export class Celery {
     const handle = await this.sender.sendDetached(dict, wireOptions(options), sendLimits(options));
     this.lineage.current?.children.push(handle.toJSON());
     return handle as AsyncResult<T>;
+  }
+
+  /**
+   * Sends many calls together: they travel over one connection while more are made, and are awaited once.
+   * @returns their handles, in the order of the calls
+   * @throws what the first call failed with, once all the others are over
+   *
+   * @example
+   * const handles = await app.batch(async (batch) => {
+   *   for (const id of ids) await batch.send('users.mail', [id]);
+   * });
+   */
+  async batch(fill: (batch: Batch) => void | Promise<void>): Promise<AsyncResult<unknown>[]> {
+    const batch = new Batch(this);
+    try {
+      await fill(batch);
+    } catch (error) {
+      await batch.settle().catch(() => undefined);
+      throw error;
+    }
+    return batch.settle();
   }
 
   /** Publishes a signature whose arguments are complete. */
@@ -364,7 +390,7 @@ export class Celery {
     if (isTransport(broker)) return broker;
     const urls = brokerUrls(this.conf, direction);
     const open = (url: string): Promise<Transport> =>
-      openTransport(url, brokerOptions(this.conf), this.#driverContext());
+      openTransport(url, brokerOptions(this.conf, url), this.#driverContext());
     // The nodes of one sentinel group are one address.
     if (urls.length === 1 || urls.every((url) => url.startsWith('sentinel://'))) return open(urls.join(';'));
     return failover(
@@ -492,7 +518,7 @@ export interface ConfigSource {
 /** The exports of a settings module: a path relative to the working directory, or a package. */
 async function settingsModule(module: string, silent: boolean): Promise<object | undefined> {
   try {
-    return (await importModule(module)) as object;
+    return await importModule(module);
   } catch (cause) {
     // A module that exists and imports one that does not is broken, not missing.
     const { code, message } = cause as NodeJS.ErrnoException;
@@ -507,10 +533,6 @@ async function settingsModule(module: string, silent: boolean): Promise<object |
       { cause },
     );
   }
-}
-
-function importModule(module: string): Promise<unknown> {
-  return import(/^(?:\.|\/)/.test(module) ? pathToFileURL(resolve(module)).href : module) as Promise<unknown>;
 }
 
 function directRequest(app: Celery, dict: SignatureDict): TaskRequest {

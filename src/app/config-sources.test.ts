@@ -1,9 +1,10 @@
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { ImproperlyConfigured } from '../errors.ts';
 import { Celery } from './celery.ts';
+import { findConfigFile } from './config-file.ts';
 
 let folder: string;
 beforeAll(() => {
@@ -54,4 +55,26 @@ test('discover() imports what a glob matches, in order', async () => {
   expect(files).toEqual([join(folder, 'one.tasks.mjs'), join(folder, 'two.tasks.mjs')]);
   expect((globalThis as { discovered?: string[] }).discovered).toEqual(['one', 'two']);
   expect(seen).toEqual([files]);
+});
+
+test('without a name: what CELERY_CONFIG_MODULE says, else the file of the project, else nothing', async () => {
+  const app = newApp({ CELERY_CONFIG_MODULE: join(folder, 'settings.mjs') });
+  expect(await app.configFrom(undefined, { namespace: 'CELERY' })).toBe(true);
+  expect(app.conf.resultExpires).toBe(7200);
+  expect(await newApp().configFrom()).toBe(false);
+
+  const project = join(folder, 'project');
+  mkdirSync(project);
+  expect(findConfigFile(project)).toBeUndefined();
+  writeFileSync(join(project, 'celeryconfig.mjs'), 'export const task_acks_late = false;');
+  expect(findConfigFile(project)).toBe(join(project, 'celeryconfig.mjs'));
+  writeFileSync(
+    join(project, 'celery.config.ts'),
+    'const expires: string = "3h"; export const resultExpires = expires;',
+  );
+  const found = findConfigFile(project);
+  expect(found).toBe(join(project, 'celery.config.ts'));
+  const typed = newApp();
+  expect(await typed.configFrom(found)).toBe(true);
+  expect(typed.conf.resultExpires).toBe(10_800);
 });

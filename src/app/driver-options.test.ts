@@ -3,10 +3,20 @@ import { resolveConfig } from './config.ts';
 import { backendOptions, backendUrl, brokerOptions } from './driver-options.ts';
 
 test('TLS of the broker goes to the transport, whose own options win', () => {
-  expect(brokerOptions(resolveConfig({}))).toEqual({});
-  expect(brokerOptions(resolveConfig({ brokerUseSsl: true }))).toEqual({ ssl: true });
+  const redis = 'redis://';
+  expect(brokerOptions(resolveConfig({}), redis)).toEqual({});
+  expect(brokerOptions(resolveConfig({ brokerUseSsl: true }), redis)).toEqual({ ssl: true });
   const both = { brokerUseSsl: { ssl_cert_reqs: 'none' }, brokerTransportOptions: { ssl: { ca: 'x' }, sep: '.' } };
-  expect(brokerOptions(resolveConfig(both))).toEqual({ ssl: { ca: 'x' }, sep: '.' });
+  expect(brokerOptions(resolveConfig(both), redis)).toEqual({ ssl: { ca: 'x' }, sep: '.' });
+});
+
+test('publishing over AMQP is confirmed, unless the settings say otherwise', () => {
+  const confirms = (settings: object): unknown =>
+    brokerOptions(resolveConfig(settings), 'amqp://localhost')['confirm_publish'];
+  expect(confirms({})).toBe(true);
+  expect(confirms({ publisherConfirms: false })).toBe(false);
+  expect(confirms({ preset: 'celery' })).toBe(false);
+  expect(confirms({ preset: 'celery', brokerTransportOptions: { confirm_publish: true } })).toBe(true);
 });
 
 test('settings of the Redis result backend reach its driver and no other', () => {

@@ -6,12 +6,18 @@ import { SETTINGS, type Config } from './settings.ts';
  * options themselves say wins.
  */
 
-type BrokerSettings = Pick<Config, 'brokerTransportOptions' | 'brokerUseSsl'>;
+type BrokerSettings = Pick<Config, 'brokerTransportOptions' | 'brokerUseSsl' | 'publisherConfirms'>;
 
-/** `brokerTransportOptions` with `brokerUseSsl` as `ssl`. */
-export function brokerOptions(conf: BrokerSettings): TransportOptions {
+const AMQP_URL = /^(?:amqps?|pyamqp)\b/i;
+
+/** `brokerTransportOptions` with `brokerUseSsl` as `ssl`, and for AMQP `publisherConfirms` as `confirm_publish`. */
+export function brokerOptions(conf: BrokerSettings, url: string): TransportOptions {
   const options = conf.brokerTransportOptions ?? {};
-  return conf.brokerUseSsl === false ? options : { ssl: conf.brokerUseSsl, ...options };
+  return {
+    ...(conf.brokerUseSsl === false ? {} : { ssl: conf.brokerUseSsl }),
+    ...(AMQP_URL.test(url) && !('confirmPublish' in options) ? { confirm_publish: conf.publisherConfirms } : {}),
+    ...options,
+  };
 }
 
 type RedisSettings = Pick<

@@ -1,6 +1,7 @@
 import { expect, test } from 'vitest';
 import { Celery } from './celery.ts';
 import type { Logger } from '../runtime/logger.ts';
+import { exchange, queue } from '../messaging/entity.ts';
 import type { Delivery } from '../transports/transport.ts';
 
 const warnings: string[] = [];
@@ -70,4 +71,40 @@ test('eager calls: errors where asked, results where asked, send() publishes all
   });
   await expect(throwing.delay()).rejects.toThrow('no');
   await strict.close();
+});
+
+test('what a call declares is there before its message', async () => {
+  const app = new Celery({ broker: 'memory://', env: {}, log });
+  const orders = exchange('orders', { type: 'topic' });
+  await app.send('one', [], {
+    exchange: 'orders',
+    routingKey: 'orders.new',
+    declare: [orders, queue('audit', { exchange: orders, routingKey: 'orders.#' })],
+  });
+  const connection = await (await app.transport()).connect();
+  const delivery = await (await connection.channel()).get('audit');
+  expect(delivery?.message.headers['task']).toBe('one');
+  await connection.close();
+  await app.close();
+});
+
+test('a batch: many calls, one wait, handles in their order; a failure is told after the others', async () => {
+  const app = new Celery({ broker: 'memory://', env: {}, log });
+  const add = app.task('add', (x: number, y: number) => x + y);
+  const handles = await app.batch(async (batch) => {
+    for (let i = 0; i < 3000; i++) await batch.send('one', [i], { taskId: `id-${i}` });
+    await batch.add(add.s(1, 2).set({ taskId: 'last' }));
+  });
+  expect(handles.map(({ id }) => id)).toEqual([...Array.from({ length: 3000 }, (_, i) => `id-${i}`), 'last']);
+  const connection = await (await app.transport()).connect();
+  const channel = await connection.channel();
+  expect(await channel.size('celery')).toBe(3001);
+  const failing = app.batch((batch) => {
+    void batch.send('bad', [Symbol('no')]);
+    void batch.send('good');
+  });
+  await expect(failing).rejects.toThrow();
+  expect(await channel.size('celery')).toBe(3002);
+  await connection.close();
+  await app.close();
 });

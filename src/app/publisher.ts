@@ -12,6 +12,7 @@ import type { Destination, PublishOptions } from '../transports/transport.ts';
 import { listOf } from '../canvas/dict.ts';
 import { AddressBook, type Address } from './address.ts';
 import type { Celery } from './celery.ts';
+import { effectiveTimezone } from './timezone.ts';
 
 /** One task call, options under their names on the wire (as in signatures). */
 export interface TaskCall {
@@ -32,6 +33,8 @@ export interface Published {
 export interface PublishLimits {
   readonly signal?: AbortSignal | undefined;
   readonly timeoutMs?: number | undefined;
+  /** Declared first, besides what the route needs. */
+  readonly declare?: readonly Entity[] | undefined;
 }
 
 export interface RawPublish extends PublishOptions {
@@ -97,7 +100,7 @@ export class Publisher {
     const compression = (routed['compression'] as string | null | undefined) ?? app.conf.taskCompression;
     if (compression) message = await compressed(message, compression);
     await this.#producer.publish(message, address.to, {
-      declares: address.declares,
+      declares: limits.declare === undefined ? address.declares : [...limits.declare, ...address.declares],
       mandatory: routed['mandatory'] === true ? true : undefined,
       signal: limits.signal,
       timeoutMs: limits.timeoutMs ?? PUBLISH_TIMEOUT_MS,
@@ -178,7 +181,7 @@ export class Publisher {
   }
 
   #text(ms: number): string {
-    this.#iso ??= isoWriter(this.#app.conf.timezone ?? null);
+    this.#iso ??= isoWriter(effectiveTimezone(this.#app.conf));
     return this.#iso(ms);
   }
 

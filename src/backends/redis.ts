@@ -2,7 +2,6 @@ import { ImproperlyConfigured } from '../errors.ts';
 import { JSON_RESULTS, type ResultCodec, type ResultTuple } from '../protocol/result.ts';
 import { deferred, type Deferred } from '../runtime/deferred.ts';
 import { maskUrl } from '../runtime/mask-url.ts';
-import { loads, pythonJson } from '../serializers/json.ts';
 import { redisSettings } from '../transports/redis/options.ts';
 import { parseRedisUrl, unverified } from '../transports/redis/url.ts';
 import type { DriverContext } from '../transports/transport.ts';
@@ -154,13 +153,13 @@ class RedisBackend implements ResultBackend {
   }
 
   async saveGroup(groupId: string, group: ResultTuple): Promise<void> {
-    await this.#write(this.#groupKey(groupId), pythonJson({ result: group }));
+    await this.#write(this.#groupKey(groupId), this.#codec.encodeGroup(group));
   }
 
   async loadGroup(groupId: string): Promise<ResultTuple | undefined> {
     const [text] = await this.#read([this.#groupKey(groupId)]);
     if (typeof text !== 'string') return undefined;
-    return (loads(text) as { readonly result?: ResultTuple }).result;
+    return this.#codec.decodeGroup(text);
   }
 
   async deleteGroup(groupId: string): Promise<void> {

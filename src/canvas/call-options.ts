@@ -1,4 +1,5 @@
 import type { Duration } from '../runtime/duration.ts';
+import type { Entity } from '../messaging/entity.ts';
 import type { AnySignature } from './types.ts';
 
 /** A moment: a `Date`, a `Temporal.Instant` or `ZonedDateTime`, or ISO 8601 text (without an offset it means UTC). */
@@ -60,6 +61,8 @@ export interface CallOptions {
   readonly deliveryMode?: 1 | 2 | 'transient' | 'persistent';
   /** An unroutable message rejects instead of vanishing. */
   readonly mandatory?: boolean;
+  /** Exchanges, queues and bindings that are declared before this message, besides those of its route. */
+  readonly declare?: readonly Entity[];
   /** `false`: the first failure to reach the broker is final. @default setting `taskPublishRetry` */
   readonly retry?: boolean;
   readonly retryPolicy?: RetryPolicy;

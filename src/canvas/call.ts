@@ -2,6 +2,7 @@ import { UsageError } from '../errors.ts';
 import type { AsyncResult } from '../result/async-result.ts';
 import type { ResultTuple } from '../protocol/result.ts';
 import type { SignatureDict } from '../protocol/task-message.ts';
+import type { Entity } from '../messaging/entity.ts';
 import { durationMs } from '../runtime/duration.ts';
 import {
   bodyOf,
@@ -33,15 +34,15 @@ export interface CanvasApp {
 export interface SendLimits {
   readonly signal?: AbortSignal | undefined;
   readonly timeoutMs?: number | undefined;
+  readonly declare?: readonly Entity[] | undefined;
 }
 
 /** Limits of a publish among the call options. */
 export function sendLimits(options: CallOptions | undefined): SendLimits {
-  if (options === undefined || (options.signal === undefined && options.publishTimeout === undefined)) return {};
-  return {
-    signal: options.signal,
-    timeoutMs: options.publishTimeout === undefined ? undefined : durationMs(options.publishTimeout),
-  };
+  if (options === undefined) return {};
+  const { signal, publishTimeout, declare } = options;
+  if (signal === undefined && publishTimeout === undefined && declare === undefined) return {};
+  return { signal, declare, timeoutMs: publishTimeout === undefined ? undefined : durationMs(publishTimeout) };
 }
 
 /**

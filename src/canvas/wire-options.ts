@@ -97,6 +97,7 @@ const WRITERS: { readonly [K in keyof Required<CallOptions>]: Write | null } = {
   retry: as('retry'),
   retryPolicy: as('retry_policy', policy),
   publishTimeout: null,
+  declare: null,
   signal: null,
   rootId: as('root_id'),
   parentId: as('parent_id'),

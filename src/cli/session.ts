@@ -1,5 +1,6 @@
 import { resolve } from 'node:path';
 import { Celery } from '../app/celery.ts';
+import { findConfigFile } from '../app/config-file.ts';
 import type { CeleryOptions } from '../app/celery.ts';
 import type { Logger } from '../runtime/logger.ts';
 import type { LogRelay } from '../runtime/log-relay.ts';
@@ -103,7 +104,7 @@ export class Session {
 
   async #bareApp(): Promise<Celery> {
     const { env } = this.io;
-    const module = this.#options.config ?? env['CELERY_CONFIG_MODULE'];
+    const module = this.#options.config ?? env['CELERY_CONFIG_MODULE'] ?? findConfigFile(this.io.cwd());
     if (module === undefined || module === '') return new Celery({ env });
     const exported = await this.loader.import(this.loader.resolve(module));
     const settings = (exported['default'] ?? exported) as CeleryOptions;

@@ -4,7 +4,7 @@ import type { ResultRecord } from '../backends/backend.ts';
 import { CeleryError, ContentDisallowed, DecodeError } from '../errors.ts';
 import { createSerializers } from '../serializers/registry.ts';
 import { PlainDate } from '../serializers/types.ts';
-import { decodeResult, encodeResult, resultCodec } from './result.ts';
+import { decodeResult, encodeResult, JSON_RESULTS, resultCodec, type ResultTuple } from './result.ts';
 
 const RECORD: ResultRecord = {
   taskId: 'ID',
@@ -111,4 +111,20 @@ test('results are text', () => {
   expect(() => resultCodec(createSerializers(), 'msgpack', ['msgpack'])).toThrow(
     'expected a serializer that writes text',
   );
+});
+
+test('groups are written as the results are', () => {
+  const group: ResultTuple = [
+    ['g', null],
+    [
+      [['a', null], null],
+      [['b', null], null],
+    ],
+  ];
+  const yaml = resultCodec(createSerializers(), 'yaml', ['yaml']);
+  const text = yaml.encodeGroup(group);
+  expect(text).toMatch(/^"?result"?:/);
+  expect(yaml.decodeGroup(text)).toEqual(group);
+  expect(JSON_RESULTS.encodeGroup(group)).toBe('{"result": [["g", null], [[["a", null], null], [["b", null], null]]]}');
+  expect(JSON_RESULTS.decodeGroup(JSON_RESULTS.encodeGroup(group))).toEqual(group);
 });

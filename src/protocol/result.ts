@@ -109,10 +109,24 @@ export interface ResultCodec {
    * @throws {ContentDisallowed} when the content type is not accepted
    */
   decode(stored: string | Uint8Array, taskId?: string): ResultRecord;
+  encodeGroup(group: ResultTuple): string;
+  decodeGroup(stored: string | Uint8Array): ResultTuple | undefined;
+}
+
+/** A saved group as Celery has it. */
+const groupMeta = (group: ResultTuple): object => ({ result: group });
+
+function groupOf(meta: unknown): ResultTuple | undefined {
+  return (meta as { readonly result?: ResultTuple } | null)?.result;
 }
 
 /** Python's JSON, whatever the settings say. */
-export const JSON_RESULTS: ResultCodec = { encode: (record) => encodeResult(record), decode: decodeResult };
+export const JSON_RESULTS: ResultCodec = {
+  encode: (record) => encodeResult(record),
+  decode: decodeResult,
+  encodeGroup: (group) => pythonJson(groupMeta(group)),
+  decodeGroup: (stored) => groupOf(loads(stored)),
+};
 
 /**
  * @param accept names or MIME types of what may be read
@@ -127,15 +141,17 @@ export function resultCodec(serializers: SerializerRegistry, name: string, accep
   }
   const accepted = serializers.acceptSet(accept);
   const json = contentType === 'application/json';
+  const write = (value: object): string =>
+    json ? pythonJson(value, serializers.jsonTypes) : utf8Text(serializers.encode(value, contentType).body);
+  const read = (stored: string | Uint8Array): unknown => {
+    if (json && accepted.has(contentType)) return loads(stored, serializers.jsonTypes);
+    const bytes = typeof stored === 'string' ? new TextEncoder().encode(stored) : stored;
+    return serializers.decode(bytes, contentType, accepted);
+  };
   return {
-    encode: (record) =>
-      json
-        ? encodeResult(record, serializers.jsonTypes)
-        : utf8Text(serializers.encode(resultMeta(record), contentType).body),
-    decode: (stored, taskId) => {
-      if (json && accepted.has(contentType)) return recordOfMeta(loads(stored, serializers.jsonTypes), taskId);
-      const bytes = typeof stored === 'string' ? new TextEncoder().encode(stored) : stored;
-      return recordOfMeta(serializers.decode(bytes, contentType, accepted), taskId);
-    },
+    encode: (record) => write(resultMeta(record)),
+    decode: (stored, taskId) => recordOfMeta(read(stored), taskId),
+    encodeGroup: (group) => write(groupMeta(group)),
+    decodeGroup: (stored) => groupOf(read(stored)),
   };
 }

@@ -1,5 +1,10 @@
 import { afterEach, describe, expect, test } from 'vitest';
 import { Celery, OperationalError, type CeleryOptions, type SignalName, type TaskOptions } from '../index.ts';
+import { silentLogger } from '../runtime/logger.ts';
+import { systemClock } from '../runtime/clock.ts';
+import { systemRandom } from '../runtime/random.ts';
+import { createTransport } from '../transports/memory.ts';
+import type { Delivery, Transport } from '../transports/transport.ts';
 import { eventually } from '../testing/eventually.ts';
 import { Worker } from './worker.ts';
 
@@ -21,6 +26,35 @@ afterEach(async () => {
   }
 });
 
+/** The broker in memory, which writes down how task messages are settled: `ack`, `reject` or `requeue`. */
+function observed(log: string[]): Transport {
+  const context = { clock: systemClock, random: systemRandom(), log: silentLogger };
+  const inner = createTransport('memory://', {}, context);
+  const connect = inner.connect.bind(inner);
+  const note = (delivery: Delivery): Delivery => {
+    const { ack, reject } = delivery;
+    return Object.assign(delivery, {
+      ack: () => (log.push('ack'), ack.call(delivery)),
+      reject: (how: { requeue: boolean }) => (log.push(how.requeue ? 'requeue' : 'reject'), reject.call(delivery, how)),
+    });
+  };
+  return Object.assign(inner, {
+    connect: async () => {
+      const connection = await connect();
+      const open = connection.channel.bind(connection);
+      return Object.assign(connection, {
+        channel: async () => {
+          const channel = await open();
+          const consume = channel.consume.bind(channel);
+          channel.consume = (queue, deliver, options) =>
+            consume(queue, queue.name === 'celery' ? (one) => deliver(note(one)) : deliver, options);
+          return channel;
+        },
+      });
+    },
+  });
+}
+
 async function recordOf(app: Celery, id: string): Promise<{ status: string } | undefined> {
   return (await app.backend()).load(id);
 }
@@ -41,6 +75,59 @@ describe('late acknowledgement', () => {
     await expect(handle.get({ timeout: '10s' })).rejects.toThrow('no');
     await (await app.send('celery.accumulate', [1])).get({ timeout: '10s' });
     expect(runs).toBe(expected);
+  });
+
+  /** How the one message of a task is settled. */
+  async function settledAs(options: TaskOptions, settings: CeleryOptions = {}): Promise<string> {
+    const log: string[] = [];
+    const app = await start(
+      (on) => {
+        on.task('ends', options, async (how: string) => {
+          if (how === 'fail') throw new Error('no');
+          if (log.length === 0) await new Promise(() => {});
+        });
+      },
+      { ...settings, broker: observed(log) },
+    );
+    await app.send('ends', [options.timeLimit === undefined ? 'fail' : 'hang']);
+    await eventually(() => log.length > 0, 'the message is settled');
+    return log[0] as string;
+  }
+
+  test.each<[TaskOptions, CeleryOptions, string]>([
+    [{}, {}, 'ack'],
+    [{ acksOnFailureOrTimeout: false }, {}, 'reject'],
+    [{}, { taskAcksOnFailureOrTimeout: false }, 'reject'],
+    [{ acksOnFailure: false }, {}, 'reject'],
+    [{ acksOnFailure: true, acksOnFailureOrTimeout: false }, {}, 'ack'],
+    [{ acksLate: false, acksOnFailure: false }, {}, 'ack'],
+    [{ timeLimit: '50ms' }, {}, 'ack'],
+    [{ timeLimit: '50ms', acksOnTimeout: false }, {}, 'requeue'],
+    [{ timeLimit: '50ms', acksOnFailureOrTimeout: false }, {}, 'requeue'],
+    [{ timeLimit: '50ms', acksOnFailure: false }, {}, 'ack'],
+  ])('a run that ends badly with %j and %j: %s', async (options, settings, expected) => {
+    expect(await settledAs({ acksLate: true, ...options }, settings)).toBe(expected);
+  });
+
+  test('a retry whose RETRY cannot be stored is sent once, and its message is acknowledged', async () => {
+    const log: string[] = [];
+    let runs = 0;
+    const app = await start(
+      (on) => {
+        on.task('again', { bind: true, acksLate: true }, (ctx) => {
+          runs++;
+          if (ctx.retries === 0) throw ctx.retry({ countdown: 0 });
+        });
+      },
+      { broker: observed(log) },
+    );
+    const backend = await app.backend();
+    const store = backend.store.bind(backend);
+    backend.store = (record) =>
+      record.status === 'RETRY' ? Promise.reject(new OperationalError('away', { recoverable: true })) : store(record);
+    await (await app.send('again')).get({ timeout: '10s' });
+    await eventually(() => log.length === 2, 'both messages are settled');
+    expect([runs, ...log]).toEqual([2, 'ack', 'ack']);
   });
 
   test('a run over the hard limit goes back to the queue where it is not acknowledged', async () => {

@@ -9,6 +9,7 @@ import {
   runHook,
   successRecord,
 } from '../app/follow-up.ts';
+import type { ResultRecord } from '../backends/backend.ts';
 import type { TaskRequest } from '../app/request.ts';
 import { failure, type Failure, type Outcome, type RetryOutcome, type Success } from '../app/trace.ts';
 import { EncodeError, OperationalError, TimeLimitExceeded } from '../errors.ts';
@@ -123,7 +124,7 @@ async function retried(parts: WorkerParts, request: Request, outcome: RetryOutco
   const { task } = request;
   const view = request.view as TaskRequest;
   await publishRetry(app, view, outcome.retry);
-  if (request.storesErrors) await parts.backend.store(retryRecord(app, view, outcome));
+  if (request.storesErrors) await storeRetry(parts, request, retryRecord(app, view, outcome));
   await runHook(app, task, 'onRetry', outcome.error, view, outcome.traceback);
   if (app.signals.has('taskRetry')) {
     const { error: reason, traceback } = outcome;
@@ -135,6 +136,15 @@ async function retried(parts: WorkerParts, request: Request, outcome: RetryOutco
   }
   log.info({ taskId: request.id, task: request.displayName, retry: outcome.retry.message }, 'task retry');
   acknowledge(parts, request);
+}
+
+/** The next message is with the broker by now: without its record the task must still not be repeated twice. */
+async function storeRetry(parts: WorkerParts, request: Request, record: ResultRecord): Promise<void> {
+  try {
+    await parts.backend.store(record);
+  } catch (error) {
+    parts.log.warn({ error, taskId: request.id, task: request.displayName }, 'RETRY could not be stored');
+  }
 }
 
 async function rejected(parts: WorkerParts, request: Request, requeue: boolean, reason: string): Promise<void> {

@@ -32,7 +32,7 @@ export interface BrokerSettings {
   readonly brokerLoginMethod: string | null;
   /** Queue type of delay queues: quorum, classic. */
   readonly brokerNativeDelayedDeliveryQueueType: 'quorum' | 'classic';
-  /** Max pooled publishing connections; 0/null = no pool. */
+  /** Most publishing connections; one carries all that an app publishes, so no limit is reached. */
   readonly brokerPoolLimit: number | null;
   /** TLS on/off or options object. */
   readonly brokerUseSsl: boolean | SettingsObject;
@@ -147,7 +147,7 @@ export const BROKER_SETTINGS: SettingsOf<BrokerSettings> = {
     default: 10,
     nullable: true,
     unit: 'count',
-    meaning: 'Max pooled publishing connections; 0/null = no pool',
+    meaning: 'Most publishing connections; one carries all that an app publishes, so no limit is reached',
     status: 'accepted',
   },
   brokerUseSsl: { type: 'boolOrObject', default: false, meaning: 'TLS on/off or options object', status: 'used' },

@@ -50,7 +50,7 @@ export const CELERIAC_SETTINGS: SettingsOf<CeleriacSettings> = {
     type: 'bool',
     default: false,
     meaning: 'Publishing waits until the broker owns the message (AMQP; the other brokers always do)',
-    status: 'accepted',
+    status: 'used',
   },
   publishTimeout: {
     type: 'seconds',
