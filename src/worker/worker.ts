@@ -267,7 +267,7 @@ export class Worker implements AsyncDisposable {
       await this.#pools.close();
       throw error;
     }
-    for (const pool of this.#pools.all) void pool.failed?.then((error) => this.#giveUp(error));
+    for (const pool of this.#pools.all) void pool.failed?.then((error) => this.#poolFailed(error));
   }
 
   #createAutoscaler({ app, log }: WorkerParts, executor: Executor): void {
@@ -539,6 +539,12 @@ export class Worker implements AsyncDisposable {
       const count = await channel.purge(queue.name);
       this.#parts?.log.warn({ queue: queue.name, count }, 'messages purged');
     }
+  }
+
+  /** Nothing that runs or waits will ever end: it goes back to the broker at once. */
+  #poolFailed(error: Error): void {
+    this.#cold.resolve();
+    this.#stopping ??= this.#stop('cold', 'pool failed', error);
   }
 
   #giveUp(error: Error): void {
