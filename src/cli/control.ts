@@ -120,6 +120,9 @@ const COMMANDS: Readonly<Record<string, ControlCommand>> = {
   },
 };
 
+/** For completion. */
+export const CONTROL_COMMANDS: readonly string[] = Object.keys(COMMANDS);
+
 /** `celeriac control COMMAND`: steers workers. */
 export function addControl(program: Command, session: Session): void {
   const command = program

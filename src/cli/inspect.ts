@@ -79,6 +79,9 @@ const COMMANDS: Readonly<Record<string, InspectCommand>> = {
   stats: { help: 'counters, pool, broker, memory' },
 };
 
+/** For completion. */
+export const INSPECT_COMMANDS: readonly string[] = Object.keys(COMMANDS);
+
 /** Differs from the others: they may take long. */
 const SLOW: Readonly<Record<string, number>> = { objgraph: 60, memdump: 10 };
 

@@ -1,15 +1,24 @@
 import { Command, CommanderError } from 'commander';
+import { addAmqp } from './amqp.ts';
 import { addCall } from './call.ts';
+import { addCompletion, candidates } from './completion.ts';
 import { addControl } from './control.ts';
 import { applyEnvironment } from './environment.ts';
 import { endingOf, EXIT } from './exit.ts';
+import { addGraph } from './graph.ts';
 import { addInspect } from './inspect.ts';
 import type { Io } from './io.ts';
+import { addList } from './list.ts';
+import { addLogtool } from './logtool.ts';
+import { addMigrate } from './migrate.ts';
+import { addPluginCommands } from './plugin-commands.ts';
 import { addPurge } from './purge.ts';
 import { addReport } from './report.ts';
 import { addResult } from './result.ts';
 import { Session, type GlobalOptions } from './session.ts';
+import { addShell } from './shell.ts';
 import { addStatus } from './status.ts';
+import { addUpgrade } from './upgrade.ts';
 import { VERSION } from '../version.ts';
 import { addWorker } from './worker.ts';
 
@@ -23,6 +32,11 @@ Examples:
 Every option has an environment variable: CELERY_APP, CELERY_BROKER_URL, CELERY_WORKER_CONCURRENCY, …
 Exit codes: 0 done · 1 failed · 2 wrong usage · 69 nobody answered, or no broker
 `;
+
+const COMMANDS: readonly ((program: Command, session: Session) => void)[] = [
+  ...[addWorker, addCall, addResult, addInspect, addControl, addStatus, addPurge, addReport],
+  ...[addList, addAmqp, addShell, addMigrate, addGraph, addLogtool, addUpgrade, addCompletion],
+];
 
 /** The whole command line, ready to parse. */
 export function buildProgram(session: Session): Command {
@@ -54,8 +68,7 @@ export function buildProgram(session: Session): Command {
       for (let each: Command | null = command; each !== null; each = each.parent) applyEnvironment(each, io.env);
       session.configure(program.opts<GlobalOptions>());
     });
-  const adders = [addWorker, addCall, addResult, addInspect, addControl, addStatus, addPurge, addReport];
-  for (const add of adders) add(program, session);
+  for (const add of COMMANDS) add(program, session);
   return program;
 }
 
@@ -67,7 +80,13 @@ export function buildProgram(session: Session): Command {
 export async function run(argv: readonly string[], io: Io): Promise<number> {
   const session = new Session(io);
   try {
-    await buildProgram(session).parseAsync([...argv], { from: 'user' });
+    const program = buildProgram(session);
+    await addPluginCommands(program, session, argv);
+    if (argv[0] === '__complete') {
+      for (const word of candidates(program, argv.slice(1))) session.print(word);
+      return EXIT.ok;
+    }
+    await program.parseAsync([...argv], { from: 'user' });
     return session.exitCode;
   } catch (error) {
     if (error instanceof CommanderError) return usageCode(error);

@@ -113,6 +113,23 @@ export function transportContract(runner: Runner, name: string, open: () => Prom
       equal(await channel.size(to.name), 0, 'size after acknowledging');
     });
 
+    check('tells its bindings, and forgets an exchange', async (channel) => {
+      if (channel.deleteExchange === undefined) return;
+      const to = fresh();
+      const from = exchange(`${to.name}-exchange`, { type: 'topic' });
+      await channel.declare({ ...to, exchange: from, routingKey: 'a.#' });
+      await channel.publish(message('bound'), { exchange: from.name, routingKey: 'a.b' });
+      equal(await channel.size(to.name), 1, 'size');
+      const known = async (): Promise<unknown[] | undefined> =>
+        (await channel.bindings?.())
+          ?.filter((one) => one.exchange === from.name)
+          .map(({ queue: name, routingKey }) => [name, routingKey]);
+      if (channel.bindings !== undefined) equal(await known(), [[to.name, 'a.#']], 'bindings');
+      await channel.deleteExchange(from.name);
+      await channel.deleteExchange(from.name);
+      if (channel.bindings !== undefined) equal(await known(), [], 'bindings afterwards');
+    });
+
     check('keeps body, headers and properties as they are', async (channel) => {
       const to = fresh();
       const body = Uint8Array.from({ length: 70_000 }, (_, i) => (i * 7) & 0xff);

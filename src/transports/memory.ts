@@ -1,5 +1,5 @@
 import { ChannelError, OperationalError } from '../errors.ts';
-import type { Entity, Queue } from '../messaging/entity.ts';
+import type { Binding, Entity, Queue } from '../messaging/entity.ts';
 import type { Message } from '../protocol/message.ts';
 import type { Clock, Timer } from '../runtime/clock.ts';
 import { deferred } from '../runtime/deferred.ts';
@@ -341,6 +341,16 @@ class MemoryChannel implements Channel {
   async deleteQueue(queue: string): Promise<void> {
     this.#check();
     this.#broker.deleteQueue(queue);
+  }
+
+  async deleteExchange(exchange: string): Promise<void> {
+    this.#check();
+    this.#broker.bindings.removeExchange(exchange);
+  }
+
+  async bindings(): Promise<readonly Binding[]> {
+    this.#check();
+    return this.#broker.bindings.all();
   }
 
   async close(): Promise<void> {

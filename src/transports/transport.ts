@@ -1,4 +1,4 @@
-import type { Entity, Queue } from '../messaging/entity.ts';
+import type { Binding, Entity, Queue } from '../messaging/entity.ts';
 import type { Message } from '../protocol/message.ts';
 import type { Clock } from '../runtime/clock.ts';
 import type { Logger } from '../runtime/logger.ts';
@@ -101,6 +101,10 @@ export interface Channel extends AsyncDisposable {
   /** Drops what is ready, not what is unsettled; resolves to how many. */
   purge(queue: string): Promise<number>;
   deleteQueue(queue: string): Promise<void>;
+  /** Removes an exchange and its bindings; an unknown one is no error. Left out where brokers keep none. */
+  deleteExchange?(exchange: string): Promise<void>;
+  /** The bindings that the broker knows, whoever made them. Left out where it cannot be asked. */
+  bindings?(): Promise<readonly Binding[]>;
   /** Cancels its consumers and puts what is unsettled back. Harmless twice. */
   close(): Promise<void>;
 }

@@ -1,5 +1,5 @@
 import { EventEmitter } from 'node:events';
-import { Readable } from 'node:stream';
+import { Readable, Writable } from 'node:stream';
 import { run } from '../../src/cli/program.ts';
 import type { Io } from '../../src/cli/io.ts';
 import { systemClock } from '../../src/runtime/clock.ts';
@@ -10,8 +10,30 @@ export interface CliRun {
   readonly err: string;
 }
 
+/** A stream, because Node's prompt writes to nothing less. */
+class Sink extends Writable {
+  readonly isTTY: boolean;
+  readonly #take: (text: string) => void;
+  constructor(take: (text: string) => void, isTTY: boolean) {
+    super({ decodeStrings: false });
+    this.#take = take;
+    this.isTTY = isTTY;
+  }
+  override write(text: string | Uint8Array): boolean {
+    this.#take(String(text));
+    return true;
+  }
+}
+
 /** A world for the command line that writes into texts. */
-export function testIo(options: { env?: Record<string, string | undefined>; cwd?: string; tty?: boolean } = {}): {
+export function testIo(
+  options: {
+    env?: Record<string, string | undefined>;
+    cwd?: string;
+    tty?: boolean;
+    input?: string | readonly string[];
+  } = {},
+): {
   readonly io: Io;
   readonly signals: EventEmitter;
   readonly out: () => string;
@@ -23,9 +45,9 @@ export function testIo(options: { env?: Record<string, string | undefined>; cwd?
   const isTTY = options.tty ?? false;
   const signals = new EventEmitter();
   const io: Io = {
-    stdout: { write: (text) => (out += text), isTTY },
+    stdout: new Sink((text) => (out += text), isTTY),
     stderr: { write: (text) => (err += text), isTTY },
-    stdin: Object.assign(Readable.from([]), { isTTY }),
+    stdin: Object.assign(Readable.from([options.input ?? []].flat()), { isTTY }),
     env: options.env ?? {},
     clock: systemClock,
     signals,

@@ -142,14 +142,19 @@ export class AmqpChannel implements Channel {
     await this.#unlessMissing('deleting', queue, (raw) => raw.deleteQueue(queue));
   }
 
+  async deleteExchange(exchange: string): Promise<void> {
+    await this.#unlessMissing('deleting', exchange, (raw) => raw.deleteExchange(exchange), 'exchange');
+  }
+
   async #unlessMissing<T>(
     doing: string,
-    queue: string,
+    name: string,
     question: (raw: RawChannel) => Promise<T>,
+    kind: 'queue' | 'exchange' = 'queue',
   ): Promise<T | undefined> {
     this.#usable();
     try {
-      return await this.#connection.lane.ask(`${doing} the queue "${queue}"`, question);
+      return await this.#connection.lane.ask(`${doing} the ${kind} "${name}"`, question);
     } catch (error) {
       if (error instanceof ChannelError && replyCode(error.cause) === MISSING) return undefined;
       throw error;

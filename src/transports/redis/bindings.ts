@@ -78,6 +78,18 @@ export class BindingTable {
     return removed;
   }
 
+  forgetExchange(exchange: string): void {
+    for (const member of this.#members.get(exchange) ?? []) this.#fanout.delete(member.split(this.#sep)[2] ?? '');
+    this.#members.delete(exchange);
+    this.#types.delete(exchange);
+  }
+
+  /** One member of the set of an exchange, as it is. */
+  read(exchange: string, member: string): Binding {
+    const [routingKey = '', , queue = ''] = member.split(this.#sep);
+    return { kind: 'binding', exchange, queue, routingKey };
+  }
+
   /** Members of the exchange that were declared here. */
   declared(exchange: string): readonly string[] {
     return [...(this.#members.get(exchange) ?? [])];

@@ -1,5 +1,5 @@
 import { OperationalError } from '../../errors.ts';
-import type { Entity, Queue } from '../../messaging/entity.ts';
+import type { Binding, Entity, Queue } from '../../messaging/entity.ts';
 import type { Message } from '../../protocol/message.ts';
 import { deferred } from '../../runtime/deferred.ts';
 import type { Channel, Consumer, ConsumeOptions, Delivery, Destination, PublishOptions } from '../transport.ts';
@@ -159,6 +159,35 @@ export class RedisChannel implements Channel {
   async deleteQueue(queue: string): Promise<void> {
     this.#open();
     await this.#delete(queue);
+  }
+
+  async deleteExchange(exchange: string): Promise<void> {
+    const { bindings, socket, keys } = this.#open();
+    bindings.forgetExchange(exchange);
+    throwFirst(await socket.batch([['DEL', keys.binding(exchange)]]));
+  }
+
+  async bindings(): Promise<readonly Binding[]> {
+    const { bindings, socket, keys } = this.#open();
+    const prefix = keys.binding('');
+    const found: Binding[] = [];
+    let cursor = '0';
+    do {
+      // Names may hold what is a pattern to Redis; what matches too much is left out below.
+      const pattern = `${prefix.replace(/[[\]*?\\^-]/g, '?')}*`;
+      const [page] = await socket.batch([['SCAN', cursor, 'MATCH', pattern, 'COUNT', '1000']]);
+      throwFirst([page]);
+      const [next, names] = page as [unknown, unknown[]];
+      cursor = String(next);
+      const exchanges = names.map(String).filter((name) => name.startsWith(prefix));
+      const sets = await socket.batch(exchanges.map((name): Command => ['SMEMBERS', name]));
+      throwFirst(sets);
+      sets.forEach((members, index) => {
+        const exchange = (exchanges[index] as string).slice(prefix.length);
+        for (const member of members as unknown[]) found.push(bindings.read(exchange, String(member)));
+      });
+    } while (cursor !== '0');
+    return found;
   }
 
   async #delete(queue: string): Promise<void> {

@@ -1,5 +1,5 @@
 import { ChannelError, OperationalError } from '../../errors.ts';
-import type { Entity } from '../../messaging/entity.ts';
+import type { Binding, Entity } from '../../messaging/entity.ts';
 import type { Message } from '../../protocol/message.ts';
 import { deferred, type Deferred } from '../../runtime/deferred.ts';
 import { sleep, type Timer } from '../../runtime/clock.ts';
@@ -103,6 +103,10 @@ export class SqliteBroker {
 
   async take(queue: string): Promise<Claimed | undefined> {
     const owner = await this.#own();
+    if (this.#sweepTimer === undefined) {
+      this.#sweepTimer = this.#every(SWEEP_MS, () => this.#sweep());
+      await this.#sweep();
+    }
     const nowMs = this.#context.clock.now();
     return (await this.#write(() => this.#tables.claim(queue, owner, nowMs, 1)))[0];
   }
@@ -118,6 +122,14 @@ export class SqliteBroker {
 
   async deleteQueue(queue: string): Promise<void> {
     await this.#write(() => this.#tables.deleteQueue(queue));
+  }
+
+  async deleteExchange(exchange: string): Promise<void> {
+    await this.#write(() => this.#tables.deleteExchange(exchange));
+  }
+
+  bindings(): readonly Binding[] {
+    return this.#tables.bindings();
   }
 
   /** Whether a claimed message is still this connection's. */

@@ -1,5 +1,5 @@
 import { OperationalError } from '../../errors.ts';
-import type { Entity, Queue } from '../../messaging/entity.ts';
+import type { Binding, Entity, Queue } from '../../messaging/entity.ts';
 import type { Message } from '../../protocol/message.ts';
 import type { Channel, ConsumeOptions, Consumer, Delivery, Destination, PublishOptions } from '../transport.ts';
 import type { Claimer, SqliteBroker } from './broker.ts';
@@ -188,6 +188,16 @@ export class SqliteChannel implements Channel {
   async deleteQueue(queue: string): Promise<void> {
     this.#check();
     await this.#broker.deleteQueue(queue);
+  }
+
+  async deleteExchange(exchange: string): Promise<void> {
+    this.#check();
+    await this.#broker.deleteExchange(exchange);
+  }
+
+  async bindings(): Promise<readonly Binding[]> {
+    this.#check();
+    return this.#broker.bindings();
   }
 
   async close(): Promise<void> {

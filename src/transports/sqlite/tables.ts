@@ -44,6 +44,9 @@ export class Tables {
   readonly #queueTtl: Statement;
   readonly #addBinding: Statement;
   readonly #bindings: Statement;
+  readonly #allBindings: Statement;
+  readonly #dropExchange: Statement;
+  readonly #dropExchangeBindings: Statement;
   readonly #dropMessages: Statement;
   readonly #dropQueue: Statement;
   readonly #dropBindings: Statement;
@@ -92,6 +95,9 @@ export class Tables {
     this.#bindings = db.prepare('SELECT queue, routing_key FROM binding WHERE exchange = ?');
     this.#dropMessages = db.prepare('DELETE FROM message WHERE queue = ?');
     this.#dropQueue = db.prepare('DELETE FROM queue WHERE name = ?');
+    this.#allBindings = db.prepare('SELECT exchange, queue, routing_key FROM binding');
+    this.#dropExchange = db.prepare('DELETE FROM exchange WHERE name = ?');
+    this.#dropExchangeBindings = db.prepare('DELETE FROM binding WHERE exchange = ?');
     this.#dropBindings = db.prepare('DELETE FROM binding WHERE queue = ?');
     this.#addOwner = db.prepare('INSERT INTO owner (host, pid, lease) VALUES (?, ?, ?) RETURNING id');
     this.#renew = db.prepare('UPDATE owner SET lease = ? WHERE id = ?');
@@ -227,6 +233,17 @@ export class Tables {
     this.#dropMessages.run(queue);
     this.#dropBindings.run(queue);
     this.#dropQueue.run(queue);
+  }
+
+  deleteExchange(exchange: string): void {
+    this.#dropExchange.run(exchange);
+    this.#dropExchangeBindings.run(exchange);
+  }
+
+  bindings(): Binding[] {
+    return this.#allBindings.all().map(([exchange, queue, key]) => {
+      return { kind: 'binding', exchange: exchange as string, queue: queue as string, routingKey: key as string };
+    });
   }
 
   // ── owners

@@ -30,6 +30,15 @@ export class BindingTable {
     }
   }
 
+  removeExchange(exchange: string): void {
+    this.#types.delete(exchange);
+    this.#bindings.delete(exchange);
+  }
+
+  all(): Binding[] {
+    return [...this.#bindings.values()].flatMap((bindings) => [...bindings.values()]);
+  }
+
   #declareExchange({ name, type }: Exchange): void {
     const present = this.#types.get(name);
     if (present !== undefined && present !== type) {
