@@ -29,7 +29,9 @@ class Bucket {
 
   /** 0: a token was taken; else milliseconds until one is there. */
   take(nowMs: number): number {
-    this.#tokens = Math.min(1, this.#tokens + ((nowMs - this.#sinceMs) / 1000) * this.perSecond);
+    // A wall clock that is set back takes no tokens away.
+    const elapsedMs = Math.max(0, nowMs - this.#sinceMs);
+    this.#tokens = Math.min(1, this.#tokens + (elapsedMs / 1000) * this.perSecond);
     this.#sinceMs = nowMs;
     if (this.#tokens >= 1) {
       this.#tokens -= 1;
@@ -45,6 +47,11 @@ export class RateLimits {
   readonly #clock: Clock;
   readonly #release: (request: Request) => void;
   readonly #buckets = new Map<string, Bucket | undefined>();
+  /** Buckets of limits that were changed since: what waits in them still goes out at the old rate. */
+  readonly #former = new Set<Bucket>();
+  #count = 0;
+  /** Told when a request begins or ends to wait. */
+  onChange: (() => void) | undefined;
 
   constructor(timers: TimerQueue, clock: Clock, release: (request: Request) => void) {
     this.#timers = timers;
@@ -57,6 +64,11 @@ export class RateLimits {
     return this.#buckets.size > 0;
   }
 
+  /** Requests that wait for a token. */
+  get count(): number {
+    return this.#count;
+  }
+
   /** Whether the request has to wait for a token; then it is released later, in the order of arrival. */
   takes(request: Request): boolean {
     const { name, options } = request.task;
@@ -65,6 +77,7 @@ export class RateLimits {
     if (!bucket) return false;
     if (bucket.waiting.length === 0 && bucket.take(this.#clock.now()) === 0) return false;
     bucket.waiting.push(request);
+    this.#changeBy(1);
     if (bucket.waiting.length === 1) this.#wait(bucket);
     return true;
   }
@@ -75,12 +88,22 @@ export class RateLimits {
    */
   set(task: string, limit: string | number | null): void {
     const perSecond = parseRate(limit);
+    const former = this.#buckets.get(task);
+    if (former && former.waiting.length > 0) this.#former.add(former);
     this.#buckets.set(task, perSecond > 0 ? new Bucket(perSecond, this.#clock.now()) : undefined);
   }
 
   /** Takes out everything that waits. */
   clear(): Request[] {
-    return [...this.#buckets.values()].flatMap((bucket) => bucket?.waiting.splice(0) ?? []);
+    const all = [...this.#buckets.values(), ...this.#former].flatMap((bucket) => bucket?.waiting.splice(0) ?? []);
+    this.#former.clear();
+    this.#changeBy(-all.length);
+    return all;
+  }
+
+  #changeBy(by: number): void {
+    this.#count += by;
+    if (by !== 0) this.onChange?.();
   }
 
   #wait(bucket: Bucket): void {
@@ -93,7 +116,11 @@ export class RateLimits {
       return;
     }
     const request = bucket.waiting.shift();
-    if (request) this.#release(request);
+    if (request) {
+      this.#changeBy(-1);
+      this.#release(request);
+    }
     if (bucket.waiting.length > 0) this.#wait(bucket);
+    else this.#former.delete(bucket);
   }
 }

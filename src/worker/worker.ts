@@ -89,6 +89,8 @@ const HEARTBEAT_MS = 2_000;
 const STAY_ALIVE_MS = 3_600_000;
 /** Messages held for their ETA where `workerEtaTaskLimit` sets no bound. */
 const MOST_HELD = 10_000;
+/** Messages that wait here for a rate limit beside the prefetch window. */
+const MOST_LIMITED = 1_000;
 
 /**
  * Consumes queues and runs their tasks.
@@ -120,6 +122,8 @@ export class Worker implements AsyncDisposable {
   #stopping: Promise<void> | undefined;
   #startedMs = 0;
   #aliveTimer: Timer | undefined;
+  /** Rate-limited tasks fill the window. */
+  #starved = false;
 
   constructor(app: Celery, options: WorkerOptions = {}) {
     this.app = app;
@@ -230,6 +234,7 @@ export class Worker implements AsyncDisposable {
       timeLimitMs: limitMs(options.timeLimit, taskTimeLimit),
       softTimeLimitMs: limitMs(options.softTimeLimit, taskSoftTimeLimit),
     });
+    this.#executor.rateLimits.onChange = () => this.#consumer?.updatePrefetch();
     this.#createAutoscaler(parts, this.#executor);
     if (!options.withoutHeartbeat && transport.capabilities.fanout) {
       const intervalMs = durationMs(options.heartbeatInterval ?? HEARTBEAT_MS);
@@ -320,7 +325,24 @@ export class Worker implements AsyncDisposable {
   #prefetch(): number {
     const multiplier = this.#options.prefetchMultiplier ?? this.app.conf.workerPrefetchMultiplier;
     const most = this.#autoscaler ? this.#autoscaler.max * (this.#pool.slotsPerChild ?? 1) : 0;
-    return multiplier === 0 ? 0 : Math.max(most, this.#pools.size) * multiplier + this.#held.size;
+    return multiplier === 0 ? 0 : Math.max(most, this.#pools.size) * multiplier + this.#held.size + this.#limited();
+  }
+
+  /** Messages that wait for a rate limit do not count, up to a bound: tasks without a limit would wait behind them. */
+  #limited(): number {
+    const count = this.#executor?.rateLimits.count ?? 0;
+    if (count < MOST_LIMITED) {
+      this.#starved = false;
+      return count;
+    }
+    if (!this.#starved) {
+      this.#starved = true;
+      this.#parts?.log.warn(
+        { waiting: count },
+        'rate-limited tasks fill the worker: tasks without a limit wait behind them',
+      );
+    }
+    return MOST_LIMITED;
   }
 
   /** Hot path. Never throws: whatever a message holds, the next one is received. */

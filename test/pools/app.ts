@@ -5,6 +5,9 @@ import { Celery, Ignore, Reject, type CeleryOptions } from '../../src/index.ts';
  * The app that pools load in their children. It lives where the environment says, so that every test has its own.
  */
 
+/** Calls of `onFailure` in this process. */
+export const failures: string[] = [];
+
 export function poolApp(options: CeleryOptions = {}): Celery {
   const app = new Celery({ main: 'pools', ...options });
   app.task('add', (x: number, y: number) => x + y);
@@ -46,6 +49,13 @@ export function poolApp(options: CeleryOptions = {}): Celery {
     while (performance.now() < until);
     return process.pid;
   });
+  app.task(
+    'endless',
+    { timeLimit: '1s', hooks: { onFailure: (error) => void failures.push((error as Error).name) } },
+    () => {
+      for (;;);
+    },
+  );
   app.task('exit', { maxRetries: 0 }, (code: number) => process.exit(code));
   app.task('parent', async () => (await app.send('add', [1, 2])).id);
   app.task('fibonacci', { bind: true }, (ctx) => [ctx.request.args, ctx.request.kwargs, ctx.request.headers]);

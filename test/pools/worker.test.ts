@@ -1,8 +1,9 @@
 import { fileURLToPath } from 'node:url';
 import { describe, expect, test } from 'vitest';
-import type { CeleryError } from '../../src/index.ts';
+import { exchange, queue, type CeleryError } from '../../src/index.ts';
 import type { Worker } from '../../src/worker/index.ts';
 import { until } from '../support/until.ts';
+import { failures } from './app.ts';
 import { mixedApp } from './mixed-app.ts';
 import { get, start } from './support.ts';
 
@@ -65,6 +66,36 @@ describe.each(['process', 'thread'])('%s pool in a worker', (pool) => {
     await until(() => pids(worker).length === 2, { message: 'two children' });
     expect(await get(app, 'add', [1, 1])).toBe(2);
     expect(lines.filter(({ message }) => message === 'hard time limit exceeded')).toHaveLength(1);
+  });
+
+  test('a hard limit is a failure like any other: hook, errback, signal and event, each once', async () => {
+    const { app, lines } = await start({ pool, taskEvents: true });
+    const seen: string[] = [];
+    failures.length = 0;
+    app.on('taskFailure', ({ record }) => void seen.push(`signal ${record.exc_type}`));
+    const connection = await (await app.transport()).connect();
+    const monitor = queue('monitor', { exchange: exchange('celeryev', { type: 'topic' }), routingKey: '#' });
+    const channel = await connection.channel();
+    await channel.declare(monitor);
+    await channel.consume(
+      monitor,
+      (delivery) => {
+        const body = Buffer.from(delivery.message.body).toString();
+        seen.push(...[...body.matchAll(/"type": ?"(task-failed)"/g)].map(([, type]) => `event ${type}`));
+        void delivery.ack();
+      },
+      { prefetch: 0 },
+    );
+    const errback = { task: 'echo', args: [], kwargs: {}, options: { task_id: 'the errback' }, subtask_type: null };
+    const endless = await app.send('endless', [], {
+      linkError: [app.signature({ ...errback, immutable: false })] as never,
+    });
+    await expect(endless.get({ timeout: '30s' })).rejects.toMatchObject({ code: 'ERR_TIME_LIMIT' });
+    await until(() => lines.filter(({ message }) => message === 'task succeeded').length === 1, { message: 'errback' });
+    await until(() => seen.length >= 2, { message: 'signal and event' });
+    expect(seen.sort()).toEqual(['event task-failed', 'signal TimeLimitExceeded']);
+    expect(failures).toHaveLength(1);
+    await connection.close();
   });
 
   test('revoke with terminate ends what runs', async () => {
