@@ -6,7 +6,8 @@ import { parseSettingAssignments } from '../app/setting-assignments.ts';
 import { onCrash, onStopSignals, type StopHow } from '../runtime/signals.ts';
 import type { LogLevel } from '../runtime/logger.ts';
 import { parseAutoscale } from '../worker/autoscale.ts';
-import { Worker, type WorkerOptions } from '../worker/index.ts';
+import { measure } from '../diagnostics/prometheus.ts';
+import { HealthServer, Worker, type WorkerOptions } from '../worker/index.ts';
 import { banner } from './banner.ts';
 import { CommandError, EXIT } from './exit.ts';
 import type { Output } from './io.ts';
@@ -45,6 +46,7 @@ interface WorkerFlags {
   readonly purge?: boolean;
   readonly discard?: boolean;
   readonly json?: boolean;
+  readonly health?: string;
 }
 
 /** `celeriac worker -A app.ts`: consumes queues and runs their tasks until it is told to stop. */
@@ -92,6 +94,7 @@ export function addWorker(program: Command, session: Session): void {
     )
     .option('--purge', 'drop what waits in the queues first')
     .addOption(new Option('--discard').hideHelp())
+    .option('--health <where>', 'answer /live, /ready and /metrics on a port, host:port or socket path')
     .option('-j, --json', 'the log as lines of JSON')
     .addHelpText(
       'after',
@@ -209,6 +212,8 @@ async function runWorker(
     io.exit(EXIT.failure);
   });
   try {
+    await using health = await startHealth(worker, flags.health ?? app.conf.workerHealth);
+    if (health) log.info({ address: health.address }, 'health server listens');
     const { error } = await worker.run();
     if (error !== undefined) throw error;
     return interrupted ? EXIT.failure : EXIT.ok;
@@ -216,4 +221,14 @@ async function runWorker(
     undoSignals();
     undoCrash();
   }
+}
+
+/** Metrics are served where their package is installed. */
+async function startHealth(worker: Worker, listen: string | null): Promise<HealthServer | undefined> {
+  if (listen === null) return undefined;
+  const metrics = await measure(worker).catch(() => undefined);
+  if (metrics) worker.app.on('workerShutdown', () => metrics.stop(), { sender: worker.hostname, once: true });
+  const health = new HealthServer(worker, { listen, metrics: metrics && (() => metrics.page()) });
+  await health.start();
+  return health;
 }

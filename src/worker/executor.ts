@@ -18,6 +18,7 @@ import type { WorkerParts } from './parts.ts';
 import { RateLimits } from './rate-limit.ts';
 import { viewOf, type Request } from './request.ts';
 import { acknowledge, settle, settleRevoked } from './settle.ts';
+import { tellStarted } from './telemetry.ts';
 
 export type { DefaultLimits } from './limits.ts';
 
@@ -231,6 +232,7 @@ export class Executor {
     const name = request.displayName;
     counters.total.set(name, (counters.total.get(name) ?? 0) + 1);
     if (!task.options.acksLate) acknowledge(this.#parts, request);
+    tellStarted(this.#parts, request);
     if (events.taskEvents && task.options.sendEvents) events.send('task-started', { uuid: request.id });
     if (!task.options.trackStarted || request.ignoresResult) return true;
     return this.#storeStarted(request).then(() => request.state === 'running');

@@ -3,3 +3,5 @@ export type { StopMode, WorkerExit, WorkerOptions } from './worker.ts';
 export type { AutoscaleOptions, AutoscalePolicy, Load } from './autoscale.ts';
 export { nodeName } from './node-name.ts';
 export { deadLetterQueue } from './discard.ts';
+export { HealthServer, type HealthOptions } from './health.ts';
+export type { WorkerVitals } from './vitals.ts';

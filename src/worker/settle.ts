@@ -16,6 +16,7 @@ import { EncodeError, OperationalError, TimeLimitExceeded } from '../errors.ts';
 import { pythonRepr } from '../protocol/exception.ts';
 import { safeRepr } from '../protocol/safe-repr.ts';
 import { viewOf } from './request.ts';
+import { tellEnded } from './telemetry.ts';
 import type { WorkerParts } from './parts.ts';
 import type { Request } from './request.ts';
 
@@ -39,6 +40,7 @@ export async function settle(parts: WorkerParts, request: Request, outcome: Outc
         return await rejected(parts, request, outcome.requeue, outcome.reason);
       case 'ignore':
         parts.log.info({ taskId: request.id, task: request.displayName }, 'task ignored');
+        tellEnded(parts, request, 'IGNORED');
         return acknowledge(parts, request);
     }
   } catch (error) {
@@ -88,6 +90,7 @@ async function succeeded(parts: WorkerParts, request: Request, outcome: Success)
     if (tell) events.send('task-succeeded', { uuid: request.id, result, runtime });
     if (logged) log.info({ taskId: request.id, task: request.displayName, runtime, result }, 'task succeeded');
   }
+  tellEnded(parts, request, 'SUCCESS');
   acknowledge(parts, request);
 }
 
@@ -112,6 +115,7 @@ async function failed(parts: WorkerParts, request: Request, outcome: Failure): P
   const fields = { taskId: request.id, task: request.displayName, exception: pythonRepr(error) };
   if (outcome.expected) log.info(fields, 'task raised expected');
   else log.error({ ...fields, traceback }, 'task raised unexpected');
+  tellEnded(parts, request, 'FAILURE');
   if (request.acknowledged) return;
   const timedOut = error instanceof TimeLimitExceeded;
   const { acksOnFailure, acksOnTimeout } = task.options;
@@ -135,6 +139,7 @@ async function retried(parts: WorkerParts, request: Request, outcome: RetryOutco
     events.send('task-retried', { uuid: request.id, exception, traceback: outcome.traceback });
   }
   log.info({ taskId: request.id, task: request.displayName, retry: outcome.retry.message }, 'task retry');
+  tellEnded(parts, request, 'RETRY');
   acknowledge(parts, request);
 }
 
@@ -157,6 +162,7 @@ async function rejected(parts: WorkerParts, request: Request, requeue: boolean, 
   if (events.taskEvents && request.task.options.sendEvents) {
     events.send('task-rejected', { uuid: request.id, requeue });
   }
+  tellEnded(parts, request, 'REJECTED');
   reject(parts, request, requeue);
 }
 
@@ -182,6 +188,7 @@ export async function settleRevoked(
       await app.signals.emit('taskRevoked', { sender: request.task.name, request: view, ...revoked });
     }
     parts.log.info({ taskId: request.id, task: request.displayName, reason }, 'discarding revoked task');
+    tellEnded(parts, request, 'REVOKED');
     acknowledge(parts, request);
   } catch (error) {
     await internalError(parts, request, error);

@@ -25,6 +25,7 @@ import { Heartbeat } from './heartbeat.ts';
 import { Losses } from './lost.ts';
 import { nodeName } from './node-name.ts';
 import type { Counters, WorkerParts } from './parts.ts';
+import type { WorkerVitals } from './vitals.ts';
 import { reportText } from './report.ts';
 import { Request, viewOf } from './request.ts';
 import { RevokedIds } from './revoked.ts';
@@ -155,6 +156,25 @@ export class Worker implements AsyncDisposable {
   /** Whether it is proven to consume right now. */
   get isConsuming(): boolean {
     return this.#consumer?.state === 'consuming';
+  }
+
+  /** What measures read; undefined before `start()`. */
+  get vitals(): WorkerVitals | undefined {
+    const { counters, events } = this.#parts ?? {};
+    if (!counters || !events) return undefined;
+    return {
+      state: this.#consumer?.state ?? 'closed',
+      active: this.active,
+      slots: this.#pool.size,
+      held: this.#held.size,
+      waiting: this.#executor?.waiting.length ?? 0,
+      malformed: counters.malformed,
+      unknown: counters.unknown,
+      leasesLost: counters.leasesLost,
+      connects: counters.connects,
+      eventsWaiting: events.waiting,
+      eventsDropped: events.dropped,
+    };
   }
 
   /** Requests that run now. */

@@ -37,13 +37,16 @@ describe.skipIf(reason !== undefined)(`events on Redis${reason === undefined ? '
   test('we read what a Python worker tells, and know its state', async () => {
     await using events = app.events({ timeout: '20s' });
     await events.ready();
-    await using _python = await pythonWorker(side, { name: 'py@test' });
+    await using python = await pythonWorker(side, { name: 'py@test' });
     const state = new ClusterState();
     const seen: CeleryEvent[] = [];
     const follow = async (done: () => boolean): Promise<void> => {
+      const deadlineMs = Date.now() + 20_000;
       while (!done()) {
         const { value, done: over } = await events.next();
-        if (over) throw new Error('the events ended');
+        if (over || Date.now() > deadlineMs) {
+          throw new Error(`waited in vain; events: ${JSON.stringify(seen)}; the worker: ${python.log()}`);
+        }
         seen.push(value);
         state.apply(value);
       }
@@ -66,7 +69,9 @@ describe.skipIf(reason !== undefined)(`events on Redis${reason === undefined ? '
     expect(state.tasks.peek(bad.id)).toMatchObject({ state: 'FAILURE', exception: "ValueError('it broke')" });
     expect(state.tasks.peek(bad.id)?.traceback).toContain('raise ValueError(text)');
     const ofTask = seen.filter((event) => 'uuid' in event && event.uuid === good.id).map(({ type }) => type);
-    expect(ofTask).toEqual(['task-sent', 'task-received', 'task-started', 'task-succeeded']);
+    // The producer tells after it sent: the worker may be faster.
+    expect(ofTask.filter((type) => type !== 'task-sent')).toEqual(['task-received', 'task-started', 'task-succeeded']);
+    expect(ofTask).toContain('task-sent');
     expect(state.aliveWorkers(Date.now() / 1000).map(({ hostname }) => hostname)).toContain('py@test');
   });
 

@@ -16,6 +16,8 @@ export interface CeleriacSettings {
   readonly drainTimeout: number | null;
   /** Tasks at a time in each child of a process or thread pool. */
   readonly workerSlots: number;
+  /** Where the worker answers `/live`, `/ready` and `/metrics`: a port, host:port or a socket's path; null = nowhere. */
+  readonly workerHealth: string | null;
   /** Largest message body that is read; larger ones are refused. */
   readonly maxMessageBytes: number;
   /** Largest body after decompression; larger ones are refused. */
@@ -73,6 +75,15 @@ export const CELERIAC_SETTINGS: SettingsOf<CeleriacSettings> = {
     unit: 'count',
     meaning: 'Tasks at a time in each child of a process or thread pool',
     flag: '--slots',
+    status: 'used',
+  },
+  workerHealth: {
+    type: 'text',
+    default: null,
+    nullable: true,
+    meaning:
+      "Where the worker answers `/live`, `/ready` and `/metrics`: a port, host:port or a socket's path; null = nowhere",
+    flag: '--health',
     status: 'used',
   },
   maxMessageBytes: {
