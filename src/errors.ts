@@ -149,8 +149,11 @@ export class MaxRetriesExceededError extends CeleryError {
 
 /** A chord's header failed, or its body could not be sent. */
 export class ChordError extends RemoteError {
-  constructor(message: string, traceback: string | null = null) {
-    super('ChordError', 'celery.exceptions', [message], traceback, { code: 'ERR_CHORD' });
+  constructor(message: string, traceback: string | null = null, cause?: unknown) {
+    super('ChordError', 'celery.exceptions', [message], traceback, {
+      code: 'ERR_CHORD',
+      ...(cause === undefined ? {} : { cause }),
+    });
   }
 }
 

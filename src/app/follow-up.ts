@@ -19,7 +19,7 @@ import type { Failure, RetryOutcome } from './trace.ts';
 type Options = Readonly<Record<string, unknown>>;
 
 /** Options that everything sent on behalf of a finished task has. */
-function descent(app: Celery, request: TaskRequest): Options {
+export function descent(app: Celery, request: TaskRequest): Options {
   const options: Record<string, unknown> = { root_id: request.rootId ?? request.id, parent_id: request.id };
   if (app.conf.taskInheritParentPriority && request.deliveryInfo.priority !== null) {
     options['priority'] = request.deliveryInfo.priority;
@@ -237,35 +237,6 @@ export function revokedRecord(
 /** A state of the application's own, as `ctx.update()` stores it. */
 export function customRecord(app: Celery, request: TaskRequest, state: string, meta: unknown): ResultRecord {
   return record(app, request, state, meta, { ready: false });
-}
-
-/**
- * Failures of the chain's other steps, which never ran: whoever waits for one of them is told.
- * Source: `Backend.mark_as_failure`.
- */
-export function chainFailureRecords(
-  app: Celery,
-  request: TaskRequest,
-  error: ExceptionRecord,
-  traceback: string | null,
-): ResultRecord[] {
-  const done = toIso(app.clock.now(), app.conf.timezone ?? null);
-  return (request.chain ?? []).flatMap((step) => {
-    const { task_id: taskId, group_id: groupId } = asDict(step).options;
-    if (typeof taskId !== 'string') return [];
-    return [
-      {
-        taskId,
-        status: 'FAILURE',
-        result: error,
-        traceback,
-        children: [],
-        dateDone: done,
-        groupId: typeof groupId === 'string' ? groupId : null,
-        parentId: request.id,
-      },
-    ];
-  });
 }
 
 /** Calls one hook of the task; what it throws is logged. */

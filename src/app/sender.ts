@@ -1,7 +1,9 @@
+import type { ChordStore } from '../backends/backend.ts';
 import { NotSupported } from '../errors.ts';
 import type { SendLimits } from '../canvas/call.ts';
 import { asDict, isChain, isChord, isGroup, withOptions } from '../canvas/dict.ts';
-import { plan } from '../canvas/plan.ts';
+import { containsChord } from '../canvas/leaves.ts';
+import { plan, type PlanPlace } from '../canvas/plan.ts';
 import type { WireOptions } from '../canvas/wire-options.ts';
 import type { AsyncResult } from '../result/async-result.ts';
 import { resultFrom } from '../result/result-from.ts';
@@ -39,11 +41,22 @@ export class Sender {
     dict: SignatureDict,
     options: WireOptions = {},
     limits: SendLimits = {},
+    place: PlanPlace = {},
   ): Promise<AsyncResult<unknown>> {
     const app = this.#app;
-    if (!isWorkflow(dict)) return this.#handle(await app.publisher.publish(plainCall(dict, options), limits));
-    const { calls, result } = plan(asDict(dict), options, { uuid: () => app.random.uuid(), oid: app.oid });
-    if (calls.some(({ task }) => task === 'celery.chord_unlock')) await this.#requireJoin();
+    if (!isWorkflow(dict) && place.chord === undefined)
+      return this.#handle(await app.publisher.publish(plainCall(dict, options), limits));
+    const counts = containsChord(dict) ? await this.#countingBackend() : undefined;
+    const ids = {
+      uuid: () => app.random.uuid(),
+      oid: app.oid,
+      chords: counts === undefined ? ('unlock' as const) : ('native' as const),
+      headerErrbacks: app.conf.taskAllowErrorCbOnChordHeader,
+    };
+    const { chords, calls, result } = plan(asDict(dict), options, ids, place);
+    if (counts !== undefined) {
+      await Promise.all(chords.map(({ groupId, size, group }) => counts.begin(groupId, size, group)));
+    }
     for (let at = 0; at < calls.length; at += PUBLISH_WINDOW) {
       await Promise.all(calls.slice(at, at + PUBLISH_WINDOW).map((call) => app.publisher.publish(call, limits)));
     }
@@ -54,10 +67,10 @@ export class Sender {
     return new TaskResult(this.#app.results, id, null, ignored);
   }
 
-  /** A chord's header is joined through its results. */
-  async #requireJoin(): Promise<void> {
-    const { capabilities, name } = await this.#app.backend();
-    if (capabilities.chord !== 'none') return;
+  /** What counts the members of chords; undefined where a task has to look for their results. */
+  async #countingBackend(): Promise<ChordStore | undefined> {
+    const { capabilities, name, chords } = await this.#app.backend();
+    if (capabilities.chord !== 'none') return chords;
     throw new NotSupported(
       `chords need a result backend that keeps results, and "${name}" does not: set resultBackend`,
     );

@@ -49,6 +49,37 @@ export interface ResultWatch {
   close(): void;
 }
 
+/** A member of a chord's header that has ended. */
+export interface ChordPart {
+  readonly taskId: string;
+  /** Place in the header; null where the message had none: those come last. */
+  readonly index: number | null;
+  /** SUCCESS, FAILURE or REVOKED. */
+  readonly state: string;
+  /** The value, or an exception record. */
+  readonly result: unknown;
+}
+
+/**
+ * Counts the ended members of chords. Every call may be repeated: the same member counts once.
+ *
+ * size    how many members end until the body is due
+ * claim   the member that completed the header owns the body; delivered again, it owns it still, nobody else does
+ */
+export interface ChordStore {
+  /** Before the last member is sent. @param group the header's handle, to be kept where `add()` needs it later */
+  begin(groupId: string, size: number, group: ResultTuple): Promise<void>;
+  /**
+   * Counts a member.
+   * @returns all members in the order of the header for whom has to send the body; undefined for everybody else
+   */
+  add(groupId: string, part: ChordPart): Promise<readonly ChordPart[] | undefined>;
+  /** `memberId` joins the header of a chord that has begun, and counts as `size` members. */
+  grow(groupId: string, memberId: string, size: number): Promise<void>;
+  /** The body was sent, or has failed. */
+  end(groupId: string): Promise<void>;
+}
+
 export type ResultListener = (record: ResultRecord) => void;
 
 export interface ResultBackend extends AsyncDisposable {
@@ -70,6 +101,8 @@ export interface ResultBackend extends AsyncDisposable {
   saveGroup(groupId: string, group: ResultTuple): Promise<void>;
   loadGroup(groupId: string): Promise<ResultTuple | undefined>;
   deleteGroup(groupId: string): Promise<void>;
+  /** Only where `capabilities.chord` is `native`. */
+  readonly chords?: ChordStore | undefined;
   /** Removes what has expired where `expiry` is `sweep`; resolves to how many. */
   cleanup(): Promise<number>;
   close(): Promise<void>;

@@ -3,13 +3,14 @@ import { JSON_RESULTS, type ResultCodec } from '../protocol/result.ts';
 import type { Clock } from '../runtime/clock.ts';
 import type { DriverContext } from '../transports/transport.ts';
 import type { BackendCapabilities, ResultBackend, ResultListener, ResultRecord, ResultWatch } from './backend.ts';
+import { MemoryChords } from './memory-chords.ts';
 import type { BackendOptions } from './drivers.ts';
 import { Watchers } from './watchers.ts';
 
 /*
  * Results in this process, and the reference for the backend contract.
  *
- * features   pushed results; nothing survives the process
+ * features   pushed results, chords; nothing survives the process
  * URL        memory://, cache+memory://
  *
  * Records are kept as the text other backends would store, so that what cannot be serialized fails here too.
@@ -18,7 +19,7 @@ import { Watchers } from './watchers.ts';
 const CAPABILITIES: BackendCapabilities = {
   push: true,
   expiry: 'sweep',
-  chord: 'unlock',
+  chord: 'native',
   persistent: false,
   shared: false,
 };
@@ -39,11 +40,13 @@ class MemoryBackend implements ResultBackend {
   readonly #records = new Map<string, Kept>();
   readonly #groups = new Map<string, ResultTuple>();
   readonly #watchers = new Watchers();
+  readonly chords: MemoryChords;
 
   constructor(options: BackendOptions, context: DriverContext) {
     this.#clock = context.clock;
     this.#codec = options.codec ?? JSON_RESULTS;
     this.#lifetimeMs = options.expiresMs ?? Infinity;
+    this.chords = new MemoryChords(this.#codec, () => this.#clock.now(), this.#lifetimeMs);
   }
 
   async store(record: ResultRecord): Promise<void> {
@@ -100,6 +103,7 @@ class MemoryBackend implements ResultBackend {
   }
 
   async cleanup(): Promise<number> {
+    this.chords.sweep();
     const before = this.#records.size;
     for (const taskId of this.#records.keys()) this.#find(taskId);
     return before - this.#records.size;

@@ -7,6 +7,7 @@ import { parseRedisUrl, unverified } from '../transports/redis/url.ts';
 import type { DriverContext } from '../transports/transport.ts';
 import type { BackendCapabilities, ResultBackend, ResultListener, ResultRecord, ResultWatch } from './backend.ts';
 import type { BackendOptions, CreateBackend } from './drivers.ts';
+import { RedisChords } from './redis/chords.ts';
 import { Link, type RetryPolicy } from './redis/link.ts';
 import { STORE } from './redis/scripts.ts';
 import { Subscriptions } from './redis/subscriptions.ts';
@@ -15,7 +16,7 @@ import { Subscriptions } from './redis/subscriptions.ts';
  * Results in Redis or Valkey as Celery keeps them: celery-task-meta-<id>, celery-taskset-meta-<id>, and what is stored
  * is published under the same name.
  *
- * Features   pushed results, expiry by the server, SUCCESS never overwritten (atomically)
+ * Features   pushed results, chords on Celery's keys, expiry by the server, SUCCESS never overwritten (atomically)
  * Package    ioredis 5 or 6
  * URL        as the transport's
  * Options    result_backend_transport_options: global_keyprefix, retry_policy, master_name, socket_timeout, …
@@ -26,7 +27,7 @@ import { Subscriptions } from './redis/subscriptions.ts';
 const CAPABILITIES: BackendCapabilities = {
   push: true,
   expiry: 'native',
-  chord: 'unlock',
+  chord: 'native',
   persistent: true,
   shared: true,
 };
@@ -46,6 +47,7 @@ class RedisBackend implements ResultBackend {
   readonly name = 'redis';
   readonly displayUrl: string;
   readonly capabilities: BackendCapabilities = CAPABILITIES;
+  readonly chords: RedisChords;
   readonly #link: Link;
   readonly #subscriptions: Subscriptions;
   readonly #context: DriverContext;
@@ -64,6 +66,14 @@ class RedisBackend implements ResultBackend {
     this.#expiresSeconds = options.expiresMs === null ? 0 : Math.max(Math.ceil(options.expiresMs / 1000), 0);
     this.#link = new Link(address, settings, retryPolicy(options.transportOptions), context);
     this.#subscriptions = new Subscriptions(address, settings, context, (keys) => this.#read(keys));
+    this.chords = new RedisChords({
+      link: this.#link,
+      codec: this.#codec,
+      prefix: this.#prefix,
+      expiresSeconds: this.#expiresSeconds,
+      ordered: (options.transportOptions['result_chord_ordered'] ?? true) !== false,
+      saveGroup: (groupId, group) => this.saveGroup(groupId, group),
+    });
     if (unverified(address)) {
       context.log.warn(
         { backend: this.displayUrl },

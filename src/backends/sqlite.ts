@@ -7,12 +7,13 @@ import { parseSqliteUrl } from '../sqlite/url.ts';
 import type { DriverContext } from '../transports/transport.ts';
 import type { BackendCapabilities, ResultBackend, ResultListener, ResultRecord, ResultWatch } from './backend.ts';
 import type { BackendOptions } from './drivers.ts';
+import { CHORD_SCHEMA, SqliteChords } from './sqlite-chords.ts';
 import { Watchers } from './watchers.ts';
 
 /*
  * Results beside the embedded broker.
  *
- * features   pushed results, also across processes; expired ones are swept
+ * features   pushed results, chords, also across processes; expired ones are swept
  * URL        as the transport's: sqlite:///relative.db, sqlite:////absolute.db, sqlite://
  *
  * Each stored record gets a new, higher `seq`, so that whoever watches reads only what is new.
@@ -33,7 +34,7 @@ CREATE TABLE IF NOT EXISTS result_group (group_id TEXT PRIMARY KEY, tuple TEXT N
 const CAPABILITIES: BackendCapabilities = {
   push: true,
   expiry: 'sweep',
-  chord: 'unlock',
+  chord: 'native',
   persistent: true,
   shared: true,
 };
@@ -64,6 +65,7 @@ class SqliteBackend implements ResultBackend {
   readonly name = 'sqlite';
   readonly displayUrl: string;
   readonly capabilities: BackendCapabilities = CAPABILITIES;
+  readonly chords: SqliteChords;
   readonly #file: string;
   readonly #synchronous: string;
   readonly #lifetimeMs: number | null;
@@ -90,6 +92,12 @@ class SqliteBackend implements ResultBackend {
     this.#clock = context.clock;
     this.#codec = options.codec ?? JSON_RESULTS;
     this.displayUrl = `sqlite:///${file}`;
+    this.chords = new SqliteChords({
+      open: async () => (await this.#open()).db,
+      codec: this.#codec,
+      expires: () => this.#expires(),
+      saveGroup: (groupId, group) => this.saveGroup(groupId, group),
+    });
   }
 
   async store(record: ResultRecord): Promise<void> {
@@ -215,6 +223,7 @@ class SqliteBackend implements ResultBackend {
   async cleanup(): Promise<number> {
     const { db, sql } = await this.#open();
     const nowMs = this.#clock.now();
+    await this.chords.sweep(nowMs);
     return db.write(() => sql.sweep.run(nowMs) + sql.sweepGroups.run(nowMs));
   }
 
@@ -247,7 +256,7 @@ class SqliteBackend implements ResultBackend {
   }
 
   async #connect(): Promise<Opened> {
-    const db = await Database.open(this.#file, SCHEMA, this.#clock, this.#synchronous);
+    const db = await Database.open(this.#file, SCHEMA + CHORD_SCHEMA, this.#clock, this.#synchronous);
     const alive = '(expires IS NULL OR expires > ?)';
     const sql: Statements = {
       store: db.prepare(`INSERT OR REPLACE INTO result (task_id, status, meta, expires)

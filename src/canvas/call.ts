@@ -4,19 +4,9 @@ import type { ResultTuple } from '../protocol/result.ts';
 import type { SignatureDict } from '../protocol/task-message.ts';
 import type { Entity } from '../messaging/entity.ts';
 import { durationMs } from '../runtime/duration.ts';
-import {
-  bodyOf,
-  chainDict,
-  headerOf,
-  isChain,
-  isChord,
-  isGroup,
-  tasksOf,
-  withArgs,
-  withLink,
-  withOptions,
-} from './dict.ts';
+import { chainDict, withArgs, withOptions } from './dict.ts';
 import { freeze, idOf } from './freeze.ts';
+import { errorLinked, linked } from './links.ts';
 import type { CallOptions } from './call-options.ts';
 import type { AnySignature, Errback } from './types.ts';
 import { wireOptions, type WireOptions } from './wire-options.ts';
@@ -144,31 +134,4 @@ export class Call {
 /** The dict behind a signature, as it travels. */
 export function signatureOf(signature: AnySignature): SignatureDict {
   return Call.open(signature).dict;
-}
-
-/** A chord's link belongs to its body, a group's to its first member (which is Celery's rule), all others' to themselves. */
-function linked(dict: SignatureDict, callback: SignatureDict): SignatureDict {
-  if (isChord(dict)) return withKwargs(dict, { body: linked(bodyOf(dict), callback) });
-  if (!isGroup(dict)) return withLink(dict, 'link', callback);
-  const [first, ...rest] = tasksOf(dict);
-  if (first === undefined) return dict;
-  return withKwargs(dict, { tasks: [linked(first, { ...callback, immutable: true }), ...rest] });
-}
-
-/** A group's errback belongs to every member, a chord's to its body. */
-function errorLinked(dict: SignatureDict, errback: SignatureDict): SignatureDict {
-  if (isChord(dict)) return withKwargs(dict, { body: errorLinked(bodyOf(dict), errback) });
-  if (!isGroup(dict)) return withLink(dict, 'link_error', errback);
-  return withKwargs(dict, { tasks: tasksOf(dict).map((task) => errorLinked(task, errback)) });
-}
-
-function withKwargs(dict: SignatureDict, kwargs: Readonly<Record<string, unknown>>): SignatureDict {
-  return { ...dict, kwargs: { ...dict.kwargs, ...kwargs } };
-}
-
-/** Calls that a signature consists of, for checks before sending; nested ones included. */
-export function leavesOf(dict: SignatureDict): readonly SignatureDict[] {
-  if (isChain(dict) || isGroup(dict)) return tasksOf(dict).flatMap(leavesOf);
-  if (isChord(dict)) return [...headerOf(dict), bodyOf(dict)].flatMap(leavesOf);
-  return [dict];
 }

@@ -129,7 +129,7 @@ function planned(dict: SignatureDict, options: Record<string, unknown> = {}): un
     callbacks: own['link'] ?? null,
     errbacks: own['link_error'] ?? null,
     chain: own['chain'] ?? null,
-    chord: null,
+    chord: own['chord'] ?? null,
   }));
 }
 
@@ -148,6 +148,9 @@ const PLANS: [string, SignatureDict, Record<string, unknown>][] = [
   ['chain3', chainDict([add(1, 2), mul(3), add(4)]), { task_id: 'task-chain3' }],
   ['chain_link', withLink(chainDict([add(1, 2), mul(2)]), 'link', same), {}],
   ['group3', groupDict([add(0, 0), add(1, 1), add(2, 2)]), { task_id: 'task-group3' }],
+  ['chord', chordDict([add(1, 1), add(2, 2)], xsum), { task_id: 'task-chord' }],
+  ['chord_link', chordDict([add(1, 1), add(2, 2)], withLink(xsum, 'link', same)), {}],
+  ['chord_header_chains', chordDict([chainDict([add(1, 1), mul(2)]), chainDict([add(3, 3), mul(4)])], xsum), {}],
   ['group_of_chains', groupDict([chainDict([add(1, 1), mul(2)]), chainDict([add(3, 3), mul(4)])]), {}],
 ];
 
@@ -155,8 +158,12 @@ test.each(PLANS)('%s is sent as Python sends it', (name, dict, options) => {
   expect(numbered(planned(dict, options))).toEqual(numbered(sentBy(name)));
 });
 
-test('a chord is its header, and before it the task that waits for it', () => {
-  const { calls, result } = plan(chordDict([add(1, 1), chainDict([add(2, 2), mul(3)])], xsum), {}, counted());
+test('where the backend cannot count, a chord is its header, and before it the task that waits for it', () => {
+  const { calls, result } = plan(
+    chordDict([add(1, 1), chainDict([add(2, 2), mul(3)])], xsum),
+    {},
+    { ...counted(), chords: 'unlock' },
+  );
   const [unlock, ...header] = calls;
   expect(header.map(({ task, options }) => [task, options['chord']])).toEqual([
     ['vec.add', undefined],

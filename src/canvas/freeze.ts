@@ -17,12 +17,12 @@ export interface Frozen {
 }
 
 /** What a member inherits from what it is in. */
-interface Place {
+export interface Place {
   readonly taskId?: string | undefined;
   readonly parent?: ResultTuple | null | undefined;
   readonly rootId?: string | undefined;
   /** `named`: the group's id is written too. Celery writes it on the last step of a chain only, and again when sending. */
-  readonly group?: { readonly id: string; readonly index: number; readonly named: boolean } | undefined;
+  readonly group?: { readonly id: string; readonly index: number | undefined; readonly named: boolean } | undefined;
   readonly chord?: SignatureDict | undefined;
 }
 
@@ -46,7 +46,7 @@ function freezeCall(dict: SignatureDict, { uuid, oid }: FreezeOptions, place: Pl
   frozen['reply_to'] = oid;
   if (place.group !== undefined) {
     if (place.group.named) frozen['group_id'] ??= place.group.id;
-    frozen['group_index'] = place.group.index;
+    if (place.group.index !== undefined) frozen['group_index'] = place.group.index;
   }
   if (place.chord !== undefined) frozen['chord'] ??= place.chord;
   return { dict: { ...dict, options: frozen }, result: [[id, place.parent ?? null], null] };
@@ -61,7 +61,7 @@ function freezeChain(dict: SignatureDict, options: FreezeOptions, place: Place):
   const ids = steps.map(() => '');
   for (let at = last; at >= 0; at--) {
     const wanted = at === last ? (place.taskId ?? inherited) : undefined;
-    ids[at] = wanted ?? presetId(steps[at] as SignatureDict) ?? options.uuid();
+    ids[at] = wanted ?? endId(steps[at] as SignatureDict) ?? options.uuid();
   }
   let parent = place.parent ?? null;
   let result: ResultTuple | undefined;
@@ -80,12 +80,21 @@ function presetId(dict: SignatureDict): string | undefined {
   return (dict.options['task_id'] as string | null | undefined) ?? undefined;
 }
 
+/** The id under which a frozen signature yields its result. */
+function endId(dict: SignatureDict): string | undefined {
+  if (isChord(dict)) return endId(bodyOf(dict));
+  const last = isChain(dict) ? tasksOf(dict).at(-1) : undefined;
+  return last === undefined ? presetId(dict) : endId(last);
+}
+
 function freezeGroup(dict: SignatureDict, options: FreezeOptions, place: Place): Frozen {
   const id = place.taskId ?? presetId(dict) ?? options.uuid();
   const results: ResultTuple[] = [];
+  // Within another group's member, as the end of a chain, it is the outer group that its members belong to.
+  const outer = place.group !== undefined && place.group.index !== undefined ? place.group.id : undefined;
   const tasks = flattened(tasksOf(dict)).map((task, index) => {
     const frozen = freeze(task, options, {
-      group: { id, index, named: false },
+      group: { id: outer ?? id, index, named: outer !== undefined },
       chord: place.chord,
       rootId: place.rootId,
       parent: place.parent,
@@ -104,19 +113,22 @@ function flattened(tasks: readonly SignatureDict[]): SignatureDict[] {
   return tasks.flatMap((task) => (isGroup(task) ? flattened(tasksOf(task)) : [task]));
 }
 
-/** The header's members carry the frozen body; the chord's result is the body's, with the header as its parent. */
+/**
+ * The chord's result is the body's, with the header as its parent. The members get the body when they are sent: a body
+ * that is a chord itself would otherwise hold copies of its own body, and they of theirs.
+ */
 function freezeChord(dict: SignatureDict, options: FreezeOptions, place: Place): Frozen {
   const headerId = presetId(dict) ?? options.uuid();
-  const bodyId = place.taskId ?? options.uuid();
+  const bodyId = place.taskId ?? endId(bodyOf(dict)) ?? options.uuid();
   const withoutParent = freeze(bodyOf(dict), options, {
-    taskId: presetId(bodyOf(dict)) ?? bodyId,
+    taskId: bodyId,
     rootId: place.rootId,
-    group: place.group,
+    group:
+      place.group === undefined ? { id: headerId, index: undefined, named: true } : { ...place.group, named: true },
     chord: place.chord,
   });
   const header = freezeGroup(groupDict(headerOf(dict)), options, {
     taskId: headerId,
-    chord: withoutParent.dict,
     rootId: place.rootId,
     parent: place.parent,
   });
@@ -124,10 +136,15 @@ function freezeChord(dict: SignatureDict, options: FreezeOptions, place: Place):
     dict: {
       ...dict,
       options: { ...dict.options, task_id: headerId },
-      kwargs: { ...dict.kwargs, header: header.dict, body: withoutParent.dict },
+      kwargs: { ...dict.kwargs, header: header.dict, body: identified(withoutParent.dict) },
     },
     result: reparent(withoutParent.result, header.result),
   };
+}
+
+/** Python looks for a body's id in its options to tell who waits for it, also where the body is a chain. */
+function identified(body: SignatureDict): SignatureDict {
+  return isChain(body) ? { ...body, options: { ...body.options, task_id: endId(body) } } : body;
 }
 
 /** Puts `parent` at the far end of a result's line of parents. */

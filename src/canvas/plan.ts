@@ -3,6 +3,8 @@ import type { SignatureDict } from '../protocol/task-message.ts';
 import {
   bodyOf,
   callDict,
+  chainDict,
+  chordDict,
   groupDict,
   headerOf,
   isChain,
@@ -11,78 +13,146 @@ import {
   listOf,
   tasksOf,
   withArgs,
-  withLink,
   withOptions,
 } from './dict.ts';
-import { freeze, type FreezeOptions } from './freeze.ts';
+import { freeze, type FreezeOptions, type Place } from './freeze.ts';
+import { chordSize, withChord } from './leaves.ts';
+import { errorLinked, linked as linkedTo } from './links.ts';
 import type { WireOptions } from './wire-options.ts';
+
+/** A chord whose members are counted in the result backend. */
+export interface ChordStart {
+  readonly groupId: string;
+  readonly size: number;
+  /** Handle of the header. */
+  readonly group: ResultTuple;
+}
 
 /** The messages that start a signature. */
 export interface Plan {
+  /** To be told to the backend before anything is published. */
+  readonly chords: readonly ChordStart[];
   /** Frozen calls, in the order they are to be published. */
   readonly calls: readonly SignatureDict[];
   readonly result: ResultTuple;
 }
 
-/**
- * Decides what has to be published for a signature whose arguments are complete.
- * A chain is one message, which carries the other steps in reverse; a group is one for each member.
- * @param options of this call; for a chain they go to its first step, for a group to every member
- * A chord is its header, and a `celery.chord_unlock` that sends the body once the header is ready.
- */
-export function plan(dict: SignatureDict, options: WireOptions, ids: FreezeOptions): Plan {
-  const { task_id: taskId, ...rest } = options;
-  const { dict: frozen, result } = freeze(dict, ids, { taskId: (taskId as string | null | undefined) ?? undefined });
-  return { calls: starts(frozen, rest), result };
+export interface PlanOptions extends FreezeOptions {
+  /** `unlock`: a task waits for the header of each chord, and its members carry no chord. @default 'native' */
+  readonly chords?: 'native' | 'unlock';
+  /** Errbacks of a chord's body are the header's too (setting `taskAllowErrorCbOnChordHeader`). */
+  readonly headerErrbacks?: boolean;
 }
 
-function starts(frozen: SignatureDict, options: WireOptions): SignatureDict[] {
-  if (isChord(frozen)) return chordStarts(frozen, options);
-  if (isGroup(frozen)) {
-    const shared = { ...withoutIdentity(frozen.options), group_id: frozen.options['task_id'] };
-    return tasksOf(frozen).flatMap((task) => starts(isChain(task) ? task : withOptions(task, shared), options));
-  }
-  if (!isChain(frozen)) return [withOptions(frozen, options)];
-  const [first, ...rest] = tasksOf(frozen);
-  if (first === undefined) return [];
-  const { link, link_error: linkError, ...own } = withoutIdentity(frozen.options);
-  const [called, ...later] = linked([withOptions(first, own), ...rest], link, linkError) as [SignatureDict];
-  return starts(later.length === 0 ? called : withOptions(called, { chain: later.reverse() }), options);
+/** What the signature is in, for `ctx.replace()` and the like. */
+export type PlanPlace = Pick<Place, 'group' | 'chord'>;
+
+/**
+ * Decides what has to be published for a signature whose arguments are complete.
+ * A chain is one message, which carries the other steps in reverse; a group is one for each member; a chord is its
+ * header, whose members carry the body.
+ * @param options of this call; for a chain they go to its first step, for a group to every member, for a chord to both
+ */
+export function plan(dict: SignatureDict, options: WireOptions, ids: PlanOptions, place: PlanPlace = {}): Plan {
+  const { task_id: taskId, ...rest } = options;
+  const frozen = freeze(dict, ids, { ...place, taskId: (taskId as string | null | undefined) ?? undefined });
+  const planner = new Planner(ids);
+  planner.start(frozen.dict, rest);
+  return { chords: planner.chords, calls: planner.calls, result: frozen.result };
 }
 
 /** First run of `celery.chord_unlock`, in seconds. */
 const UNLOCK_COUNTDOWN = 1;
 
-/**
- * The unlocking task goes first: a crash in between leaves one that waits, not a header that nobody joins.
- * It works on every backend; members therefore do not count themselves, and carry no chord.
- */
-function chordStarts(frozen: SignatureDict, options: WireOptions): SignatureDict[] {
-  const { chain, ...shared } = options;
-  const rest = listOf(chain);
-  const body = rest.length === 0 ? bodyOf(frozen) : withOptions(bodyOf(frozen), { chain: rest });
-  const header = groupDict(headerOf(frozen).map(withoutChord));
-  if (tasksOf(header).length === 0) return starts(withArgs(body, [[]]), shared);
-  const group = { ...header, options: { task_id: frozen.options['task_id'] } };
-  const { queue, priority } = body.options;
-  const { root_id, parent_id } = shared;
-  const unlock = callDict('celery.chord_unlock', [frozen.options['task_id'], body], {
-    kwargs: {
-      interval: frozen.options['interval'] ?? null,
-      max_retries: frozen.options['max_retries'] ?? null,
-      result: tasksOf(header).map(yielded),
-    },
-    options: { root_id, parent_id, countdown: UNLOCK_COUNTDOWN, ignore_result: true, queue, priority },
-  });
-  return [unlock, ...starts(group, shared)];
+class Planner {
+  readonly chords: ChordStart[] = [];
+  readonly calls: SignatureDict[] = [];
+  readonly #ids: PlanOptions;
+
+  constructor(ids: PlanOptions) {
+    this.#ids = ids;
+  }
+
+  start(frozen: SignatureDict, options: WireOptions): void {
+    if (isChord(frozen)) this.#chord(frozen, options);
+    else if (isGroup(frozen)) this.#group(frozen, options);
+    else if (isChain(frozen)) this.#chain(frozen, options);
+    else this.calls.push(withOptions(frozen, options));
+  }
+
+  #group(frozen: SignatureDict, options: WireOptions): void {
+    const { chain, ...rest } = options;
+    const later = listOf(chain);
+    if (later.length > 0) {
+      // A group that more follows is the header of a chord, whoever wrote it down as something else.
+      const chord = chordDict(tasksOf(frozen), chainDict([...later].reverse()));
+      return this.start(freeze({ ...chord, options: frozen.options }, this.#ids).dict, rest);
+    }
+    const { chord: _chord, group_index: _index, ...own } = withoutIdentity(frozen.options);
+    const shared = { ...own, group_id: frozen.options['task_id'] };
+    for (const task of tasksOf(frozen)) this.start(isChain(task) ? task : withOptions(task, shared), rest);
+  }
+
+  #chain(frozen: SignatureDict, options: WireOptions): void {
+    const [first, ...rest] = tasksOf(frozen);
+    if (first === undefined) return;
+    const { chain, ...called } = options;
+    const { link, link_error: linkError, chain: ownChain, ...own } = withoutIdentity(frozen.options);
+    const [begin, ...later] = linked([withOptions(first, own), ...rest], link, linkError) as [SignatureDict];
+    const following = [...listOf(chain ?? ownChain), ...later.reverse()];
+    this.start(begin, following.length === 0 ? called : { ...called, chain: following });
+  }
+
+  #chord(frozen: SignatureDict, options: WireOptions): void {
+    const { chain, link, link_error: linkError, ...shared } = options;
+    const { root_id: _root, parent_id: _parent, ...forBody } = shared;
+    const {
+      link: ownLink,
+      link_error: ownErrback,
+      interval,
+      max_retries: most,
+      ...own
+    } = withoutIdentity(frozen.options);
+    const { chain: ownChain, group_id: _group, group_index: _index, chord: _chord, ...settled } = own;
+    const [linkedBody] = linked(linked([bodyOf(frozen)], ownLink, ownErrback), link, linkError) as [SignatureDict];
+    const body = followed(withOptions(linkedBody, { ...settled, ...forBody }), listOf(chain ?? ownChain));
+    const members = this.#ids.headerErrbacks
+      ? headerOf(frozen).map((member) => listOf(body.options['link_error']).reduce(errorLinked, member))
+      : headerOf(frozen);
+    if (members.length === 0) return this.start(withArgs(body, [[]]), shared);
+    const groupId = frozen.options['task_id'] as string;
+    const group: ResultTuple = [[groupId, null], members.map(yielded)];
+    const native = (this.#ids.chords ?? 'native') === 'native';
+    if (native) this.chords.push({ groupId, size: chordSize(groupDict(members)), group });
+    else this.calls.push(unlockCall(groupId, body, group, { interval, most, shared }));
+    const header = native ? members.map((member) => withChord(member, body)) : members;
+    this.#group({ ...groupDict(header), options: { ...settled, task_id: groupId } }, shared);
+  }
 }
 
-/** A member's `chord` is where its worker would count it; the last step carries a chain's. */
-function withoutChord(dict: SignatureDict): SignatureDict {
-  if (isChain(dict)) return { ...dict, kwargs: { ...dict.kwargs, tasks: tasksOf(dict).map(withoutChord) } };
-  if (isChord(dict)) return { ...dict, kwargs: { ...dict.kwargs, body: withoutChord(bodyOf(dict)) } };
-  const { chord: _chord, ...options } = dict.options;
-  return { ...dict, options };
+/** What the chord is followed by follows its body. */
+function followed(body: SignatureDict, chain: readonly SignatureDict[]): SignatureDict {
+  if (chain.length === 0) return body;
+  const own = listOf(body.options['chain']);
+  return { ...body, options: { ...body.options, chain: [...chain, ...own] } };
+}
+
+/**
+ * The unlocking task goes first: a crash in between leaves one that waits, not a header that nobody joins.
+ * Spec: messages.md 6.8.
+ */
+function unlockCall(
+  groupId: string,
+  body: SignatureDict,
+  group: ResultTuple,
+  { interval, most, shared }: { interval: unknown; most: unknown; shared: WireOptions },
+): SignatureDict {
+  const { queue, priority } = body.options;
+  const { root_id, parent_id } = shared;
+  return callDict('celery.chord_unlock', [groupId, body], {
+    kwargs: { interval: interval ?? null, max_retries: most ?? null, result: group[1] },
+    options: { root_id, parent_id, countdown: UNLOCK_COUNTDOWN, ignore_result: true, queue, priority },
+  });
 }
 
 /** The handle of what a frozen signature yields, without its parents. */
@@ -98,13 +168,9 @@ function yielded(dict: SignatureDict): ResultTuple {
 function linked(steps: readonly SignatureDict[], link: unknown, linkError: unknown): SignatureDict[] {
   const last = steps.length - 1;
   return steps.map((step, at) => {
-    const onError = addLinks(step, 'link_error', linkError);
-    return at === last ? addLinks(onError, 'link', link) : onError;
+    const onError = listOf(linkError).reduce(errorLinked, step);
+    return at === last ? listOf(link).reduce(linkedTo, onError) : onError;
   });
-}
-
-function addLinks(dict: SignatureDict, option: 'link' | 'link_error', links: unknown): SignatureDict {
-  return listOf(links).reduce((changed, link) => withLink(changed, option, link), dict);
 }
 
 function withoutIdentity(options: WireOptions): WireOptions {

@@ -111,6 +111,10 @@ export interface ResultCodec {
   decode(stored: string | Uint8Array, taskId?: string): ResultRecord;
   encodeGroup(group: ResultTuple): string;
   decodeGroup(stored: string | Uint8Array): ResultTuple | undefined;
+  /** Any value, such as a member of a chord. @throws {EncodeError} when it cannot be serialized */
+  write(value: unknown): string;
+  /** @throws {DecodeError} {ContentDisallowed} as `decode()` */
+  read(stored: string): unknown;
 }
 
 /** A saved group as Celery has it. */
@@ -126,6 +130,8 @@ export const JSON_RESULTS: ResultCodec = {
   decode: decodeResult,
   encodeGroup: (group) => pythonJson(groupMeta(group)),
   decodeGroup: (stored) => groupOf(loads(stored)),
+  write: (value) => pythonJson(value),
+  read: (stored) => loads(stored),
 };
 
 /**
@@ -141,7 +147,7 @@ export function resultCodec(serializers: SerializerRegistry, name: string, accep
   }
   const accepted = serializers.acceptSet(accept);
   const json = contentType === 'application/json';
-  const write = (value: object): string =>
+  const write = (value: unknown): string =>
     json ? pythonJson(value, serializers.jsonTypes) : utf8Text(serializers.encode(value, contentType).body);
   const read = (stored: string | Uint8Array): unknown => {
     if (json && accepted.has(contentType)) return loads(stored, serializers.jsonTypes);
@@ -153,5 +159,7 @@ export function resultCodec(serializers: SerializerRegistry, name: string, accep
     decode: (stored, taskId) => recordOfMeta(read(stored), taskId),
     encodeGroup: (group) => write(groupMeta(group)),
     decodeGroup: (stored) => groupOf(read(stored)),
+    write,
+    read,
   };
 }

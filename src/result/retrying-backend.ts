@@ -1,4 +1,4 @@
-import type { ResultBackend, ResultListener, ResultRecord, ResultWatch } from '../backends/backend.ts';
+import type { ChordStore, ResultBackend, ResultListener, ResultRecord, ResultWatch } from '../backends/backend.ts';
 import { OperationalError } from '../errors.ts';
 import type { ResultTuple } from '../protocol/result.ts';
 import { backoffMs } from '../runtime/backoff.ts';
@@ -39,6 +39,17 @@ export class RetryingBackend implements ResultBackend {
   }
   get capabilities(): ResultBackend['capabilities'] {
     return this.#inner.capabilities;
+  }
+
+  get chords(): ChordStore | undefined {
+    const { chords } = this.#inner;
+    if (chords === undefined) return undefined;
+    return {
+      begin: (...args) => this.#again('begin a chord', () => chords.begin(...args)),
+      add: (...args) => this.#again('count a chord member', () => chords.add(...args)),
+      grow: (...args) => this.#again('grow a chord', () => chords.grow(...args)),
+      end: (...args) => this.#again('end a chord', () => chords.end(...args)),
+    };
   }
 
   async #again<T>(what: string, ask: () => Promise<T>): Promise<T> {

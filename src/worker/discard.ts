@@ -1,3 +1,4 @@
+import { failFollowers } from '../app/chord.ts';
 import { failureRecord, publishErrbacks } from '../app/follow-up.ts';
 import { failure } from '../app/trace.ts';
 import { ContentDisallowed, DecodeError, InvalidTaskError, NotRegistered, WorkerLostError } from '../errors.ts';
@@ -8,6 +9,7 @@ import type { Delivery } from '../transports/transport.ts';
 import { acknowledge } from './settle.ts';
 import type { WorkerParts } from './parts.ts';
 import { viewOf, type Request } from './request.ts';
+import { viewOfUnread } from './unread.ts';
 
 /*
  * Messages that never run. Each is settled once, logged once and counted; whoever waits for a result is told.
@@ -52,9 +54,9 @@ export async function discardUnknown(parts: WorkerParts, delivery: Delivery, hea
   const error = new NotRegistered(name);
   const record = toExceptionRecord(error);
   try {
-    if (headers.ignore_result !== true) {
-      await parts.backend.store(failureRecord(app, viewOf(delivery, headers, undefined, parts.hostname), record, null));
-    }
+    const view = await viewOfUnread(parts, delivery, headers, undefined);
+    if (headers.ignore_result !== true) await parts.backend.store(failureRecord(app, view, record, null));
+    await failFollowers(app, view, 'FAILURE', record, null);
     if (events.taskEvents) events.send('task-failed', { uuid: id, exception: pythonRepr(error) });
     if (app.signals.has('taskUnknown')) {
       await app.signals.emit('taskUnknown', { sender: parts.hostname, name, id, message: delivery.message });
@@ -78,9 +80,9 @@ export async function discardExhausted(parts: WorkerParts, request: Request, los
   const error = new WorkerLostError(
     `Worker exited prematurely: the message was handed out ${deliveries} times and never settled.`,
   );
-  const view = viewOf(delivery, headers, request.body, parts.hostname);
-  request.view = view;
   try {
+    const view = await viewOfUnread(parts, delivery, headers, request.body);
+    request.view = view;
     const to = queueNamed(deadLetterQueue(delivery.queue));
     const message = {
       ...delivery.message,
@@ -89,6 +91,7 @@ export async function discardExhausted(parts: WorkerParts, request: Request, los
     await app.publisher.publishRaw(message, { exchange: '', routingKey: to.name }, { declares: [to] });
     const outcome = failure(app, request.task, error);
     if (request.storesErrors) await parts.backend.store(failureRecord(app, view, outcome.record, null));
+    await failFollowers(app, view, 'FAILURE', outcome.record, null);
     await publishErrbacks(app, view, outcome);
     log.error({ taskId: request.id, task: request.displayName, deliveries, deadLetterQueue: to.name }, error.message);
     acknowledge(parts, request);

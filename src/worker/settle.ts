@@ -1,5 +1,5 @@
+import { failFollowers, returnPart } from '../app/chord.ts';
 import {
-  chainFailureRecords,
   failureRecord,
   publishCallbacks,
   publishErrbacks,
@@ -13,12 +13,12 @@ import type { ResultRecord } from '../backends/backend.ts';
 import type { TaskRequest } from '../app/request.ts';
 import { failure, type Failure, type Outcome, type RetryOutcome, type Success } from '../app/trace.ts';
 import { EncodeError, OperationalError, TimeLimitExceeded } from '../errors.ts';
-import { pythonRepr } from '../protocol/exception.ts';
+import { pythonRepr, type ExceptionRecord } from '../protocol/exception.ts';
 import { safeRepr } from '../protocol/safe-repr.ts';
-import { viewOf } from './request.ts';
 import { tellEnded } from './telemetry.ts';
 import type { WorkerParts } from './parts.ts';
 import type { Request } from './request.ts';
+import { viewOfUnread } from './unread.ts';
 
 /*
  * Makes an outcome true. The order inside each case is the guarantee: the acknowledgement comes last, so a crash
@@ -67,14 +67,13 @@ async function succeeded(parts: WorkerParts, request: Request, outcome: Success)
   const view = request.view as TaskRequest;
   const sent =
     view.callbacks !== null || view.chain !== null ? await publishCallbacks(app, view, outcome.value) : undefined;
-  if (!request.ignoresResult) {
-    const children = sent === undefined ? outcome.children : [...outcome.children, ...sent];
-    try {
-      await parts.backend.store(successRecord(app, view, outcome.value, children));
-    } catch (error) {
-      if (!(error instanceof EncodeError)) throw error;
-      return failed(parts, request, failure(app, task, error, children));
-    }
+  const children = sent === undefined ? outcome.children : [...outcome.children, ...sent];
+  try {
+    if (!request.ignoresResult) await parts.backend.store(successRecord(app, view, outcome.value, children));
+    if (view.chord !== null) await returnPart(app, view, 'SUCCESS', outcome.value);
+  } catch (error) {
+    if (!(error instanceof EncodeError)) throw error;
+    return failed(parts, request, failure(app, task, error, children));
   }
   const { hooks } = task.options;
   if (hooks.onSuccess) await runHook(app, task, 'onSuccess', outcome.value, view);
@@ -102,7 +101,7 @@ async function failed(parts: WorkerParts, request: Request, outcome: Failure): P
   if (request.storesErrors) {
     await parts.backend.store(failureRecord(app, view, record, traceback, outcome.children));
   }
-  for (const step of chainFailureRecords(app, view, record, traceback)) await parts.backend.store(step);
+  if (view.chord !== null || view.chain !== null) await failFollowers(app, view, 'FAILURE', record, traceback);
   await publishErrbacks(app, view, outcome);
   await runHook(app, task, 'onFailure', error, view, traceback);
   if (app.signals.has('taskFailure')) {
@@ -159,6 +158,10 @@ async function rejected(parts: WorkerParts, request: Request, requeue: boolean, 
     const record = { exc_type: 'Reject', exc_message: [reason], exc_module: 'celery.exceptions' };
     await parts.backend.store(failureRecord(app, request.view as TaskRequest, record, null));
   }
+  if (!requeue) {
+    const record = { exc_type: 'Reject', exc_message: [reason], exc_module: 'celery.exceptions' };
+    await failFollowers(app, request.view as TaskRequest, 'FAILURE', record, null);
+  }
   if (events.taskEvents && request.task.options.sendEvents) {
     events.send('task-rejected', { uuid: request.id, requeue });
   }
@@ -173,17 +176,19 @@ export async function settleRevoked(
   reason: 'revoked' | 'expired' | 'terminated',
 ): Promise<void> {
   const { app, events } = parts;
-  const view = request.view ?? viewWithoutBody(parts, request);
   const revoked = {
     terminated: reason === 'terminated',
     signum: request.termination?.signum ?? null,
     expired: reason === 'expired',
   };
   try {
+    const view = request.view ?? (await viewOfUnread(parts, request.delivery, request.headers, request.body));
     if (events.taskEvents && request.task.options.sendEvents) {
       events.send('task-revoked', { uuid: request.id, ...revoked });
     }
-    if (request.storesErrors) await parts.backend.store(revokedRecord(app, view, reason));
+    const record = revokedRecord(app, view, reason);
+    if (request.storesErrors) await parts.backend.store(record);
+    await failFollowers(app, view, 'REVOKED', record.result as ExceptionRecord, null);
     if (app.signals.has('taskRevoked')) {
       await app.signals.emit('taskRevoked', { sender: request.task.name, request: view, ...revoked });
     }
@@ -193,10 +198,6 @@ export async function settleRevoked(
   } catch (error) {
     await internalError(parts, request, error);
   }
-}
-
-function viewWithoutBody(parts: WorkerParts, request: Request): TaskRequest {
-  return viewOf(request.delivery, request.headers, request.body, parts.hostname);
 }
 
 /**
@@ -214,10 +215,11 @@ async function internalError(parts: WorkerParts, request: Request, error: unknow
     await app.signals.emit('taskInternalError', { sender: request.task.name, taskId, request: view, error });
   }
   if (again) return reject(parts, request, true);
-  if (request.storesErrors && view) {
+  if (view) {
     const { record, traceback } = failure(app, request.task, error);
     try {
-      await parts.backend.store(failureRecord(app, view, record, traceback));
+      if (request.storesErrors) await parts.backend.store(failureRecord(app, view, record, traceback));
+      await failFollowers(app, view, 'FAILURE', record, traceback);
     } catch (unstored) {
       log.error({ ...fields, error: unstored }, 'the failure could not be stored');
     }

@@ -108,6 +108,12 @@ export async function pythonCalls(side: PythonSide, calls: readonly PythonCall[]
   return JSON.parse(stdout) as PythonOutcome[];
 }
 
+/** Builds, sends and awaits canvases in one Python process. @param seconds for all of them together */
+export async function pythonCanvases<T>(side: PythonSide, cases: readonly unknown[], seconds: number): Promise<T[]> {
+  const { stdout } = await run(side, ['canvas.py'], JSON.stringify({ cases, seconds }));
+  return JSON.parse(stdout) as T[];
+}
+
 /** `celery -A tasks …`, as an operator types it. */
 export function celeryCli(side: PythonSide, ...args: string[]): Promise<{ stdout: string; code: number | null }> {
   return run(side, ['-m', 'celery', '-A', 'tasks', ...args], undefined, true);

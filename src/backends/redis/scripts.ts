@@ -41,3 +41,88 @@ for i = 1, #KEYS do
 end
 return stored`,
 );
+
+/*
+ * Chords. KEYS: .j, .t, .s, ours. ARGV[1]: lifetime in seconds (0: for ever).
+ * Ours is a hash: `owner` has the id of the member that completed the header, `ended` that the body is out,
+ * `+<id>` that a member joined later.
+ */
+
+const KEEP = `
+local function keep(...)
+  if ARGV[1] ~= '0' then
+    for _, key in ipairs({...}) do redis.call('EXPIRE', key, ARGV[1]) end
+  end
+end
+`;
+
+/** ARGV: lifetime, size. */
+export const BEGIN_CHORD: Script = script(
+  'BEGIN_CHORD',
+  `${KEEP}
+if redis.call('HGET', KEYS[4], 'ended') then redis.call('DEL', KEYS[4]) end
+redis.call('SET', KEYS[3], ARGV[2])
+keep(KEYS[3])
+redis.call('PUBLISH', KEYS[3], ARGV[2])
+return redis.status_reply('OK')`,
+);
+
+/**
+ * ARGV: lifetime, task id, place or +inf, member, what all members of this task begin with, 1 for a success, 1 for
+ * ordered. Reply: nil, or all members for whom has to send the body.
+ *
+ * A member counts once, also when the task ran again and gave something else: a success replaces what is no success,
+ * nothing replaces a success.
+ *
+ * Source: `RedisBackend.on_chord_part_return`. Differs: one step, and repeatable.
+ */
+export const ADD_TO_CHORD: Script = script(
+  'ADD_TO_CHORD',
+  `${KEEP}
+if redis.call('HGET', KEYS[4], 'ended') then return false end
+local ordered = ARGV[7] == '1'
+local place = ARGV[3]
+local present = ordered and redis.call('ZRANGEBYSCORE', KEYS[1], place, place) or redis.call('LRANGE', KEYS[1], 0, -1)
+local prefix = ARGV[5]
+local counted = false
+for _, member in ipairs(present) do
+  if string.sub(member, 1, #prefix) == prefix then
+    if ARGV[6] == '1' and string.find(member, '"SUCCESS"', #prefix, true) ~= #prefix + 2 then
+      if ordered then redis.call('ZREM', KEYS[1], member) else redis.call('LREM', KEYS[1], 1, member) end
+    else
+      counted = true
+    end
+  end
+end
+if not counted then
+  if ordered then redis.call('ZADD', KEYS[1], place, ARGV[4]) else redis.call('RPUSH', KEYS[1], ARGV[4]) end
+end
+keep(KEYS[1], KEYS[2], KEYS[3])
+local size = redis.call('GET', KEYS[3])
+if not size then return false end
+local ready = ordered and redis.call('ZCARD', KEYS[1]) or redis.call('LLEN', KEYS[1])
+if ready < tonumber(size) + tonumber(redis.call('GET', KEYS[2]) or '0') then return false end
+redis.call('HSETNX', KEYS[4], 'owner', ARGV[2])
+keep(KEYS[4])
+if redis.call('HGET', KEYS[4], 'owner') ~= ARGV[2] then return false end
+return ordered and redis.call('ZRANGE', KEYS[1], 0, -1) or redis.call('LRANGE', KEYS[1], 0, -1)`,
+);
+
+/** ARGV: lifetime, id of the new member, how many it counts for. */
+export const GROW_CHORD: Script = script(
+  'GROW_CHORD',
+  `${KEEP}
+if redis.call('HSETNX', KEYS[4], '+' .. ARGV[2], ARGV[3]) == 1 then redis.call('INCRBY', KEYS[2], ARGV[3]) end
+keep(KEYS[2], KEYS[4])
+return redis.status_reply('OK')`,
+);
+
+/** Late duplicates find that it has ended. Source: as above; Differs: a chord that failed is cleaned up too. */
+export const END_CHORD: Script = script(
+  'END_CHORD',
+  `${KEEP}
+redis.call('DEL', KEYS[1], KEYS[2], KEYS[3])
+redis.call('HSET', KEYS[4], 'ended', '1')
+keep(KEYS[4])
+return redis.status_reply('OK')`,
+);

@@ -31,8 +31,8 @@ def add(x, y):
 
 
 @app.task(name="py.fail")
-def fail(text):
-    raise ValueError(text)
+def fail(*args):
+    raise ValueError(args[-1])
 
 
 @app.task(name="py.flaky", bind=True, max_retries=3)
@@ -86,3 +86,22 @@ def record(identity, milliseconds):
 @app.task(name="shared.record")
 def shared_record(identity, milliseconds):
     record(identity, milliseconds)
+
+
+def told(value):
+    """The same text in both languages."""
+    return f"[{','.join(told(one) for one in value)}]" if isinstance(value, list) else str(value)
+
+
+@app.task(name="py.step")
+def step(*args):
+    """`label` or `label(what came before)`: the result of a canvas shows how it ran."""
+    label, before = args[-1], args[:-1]
+    return f"{label}({told(before[0])})" if before else label
+
+
+@app.task(name="py.errback")
+def errback(task_id):
+    import redis
+
+    redis.Redis.from_url(os.environ["INTEROP_BACKEND"]).rpush("errbacks", f"py {task_id}")

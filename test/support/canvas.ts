@@ -1,0 +1,70 @@
+import { chain, chord, group, type AnySignature, type Celery } from '../../src/index.ts';
+import { CeleryError } from '../../src/index.ts';
+
+/** A canvas that both languages can build from the same description. */
+export type Canvas =
+  | { readonly op: 'step' | 'fail'; readonly lang: 'ts' | 'py'; readonly label: string }
+  | { readonly op: 'chain' | 'group'; readonly of: readonly Canvas[] }
+  | { readonly op: 'chord'; readonly of: readonly Canvas[]; readonly body: Canvas };
+
+export interface CanvasOutcome {
+  readonly state: 'SUCCESS' | 'FAILURE' | 'UNSENT';
+  readonly value?: unknown;
+  readonly type?: string;
+  readonly error?: string;
+}
+
+/** The same text in both languages. */
+export function told(value: unknown): string {
+  return Array.isArray(value) ? `[${value.map(told).join(',')}]` : String(value);
+}
+
+/** `label` or `label(what came before)`: the result of a canvas shows how it ran. */
+export function step(...args: unknown[]): string {
+  return args.length > 1 ? `${String(args.at(-1))}(${told(args[0])})` : String(args[0]);
+}
+
+/** Our side of the tasks in `python/tasks.py`. */
+export function canvasTasks(app: Celery): void {
+  app.task('ts.step', step);
+  app.task('ts.fail', (...args: unknown[]) => {
+    throw new TypeError(String(args.at(-1)));
+  });
+}
+
+export function build(app: Celery, canvas: Canvas): AnySignature {
+  switch (canvas.op) {
+    case 'step':
+    case 'fail': {
+      const queue = canvas.lang === 'ts' ? 'ts' : 'celery';
+      const task = app.remoteTask<(...args: unknown[]) => unknown>(`${canvas.lang}.${canvas.op}`, { queue });
+      return task.s(canvas.label) as unknown as AnySignature;
+    }
+    case 'chain': {
+      const [first, ...rest] = canvas.of.map((one) => build(app, one));
+      return (chain as (...all: unknown[]) => AnySignature)(first, ...rest);
+    }
+    case 'group':
+      return group(canvas.of.map((one) => build(app, one))) as unknown as AnySignature;
+    case 'chord':
+      return (chord as (header: unknown, body: unknown) => AnySignature)(
+        canvas.of.map((one) => build(app, one)),
+        build(app, canvas.body),
+      );
+  }
+}
+
+interface Sent {
+  get(options: object): Promise<unknown>;
+}
+
+export async function outcomeOf(app: Celery, canvas: Canvas, timeout: string): Promise<CanvasOutcome> {
+  const signature = build(app, canvas) as unknown as { delay(): Promise<Sent> };
+  const handle = await signature.delay();
+  try {
+    return { state: 'SUCCESS', value: await handle.get({ timeout }) };
+  } catch (error) {
+    const type = CeleryError.is(error) && 'type' in error ? String(error.type) : (error as Error).name;
+    return { state: 'FAILURE', type, error: (error as Error).message };
+  }
+}
