@@ -11,6 +11,7 @@ import type { Io } from './io.ts';
 import { addList } from './list.ts';
 import { addLogtool } from './logtool.ts';
 import { addMigrate } from './migrate.ts';
+import { addMulti, multiWords, runMulti } from './multi/command.ts';
 import { addPluginCommands } from './plugin-commands.ts';
 import { addPurge } from './purge.ts';
 import { addReport } from './report.ts';
@@ -35,7 +36,7 @@ Exit codes: 0 done · 1 failed · 2 wrong usage · 69 nobody answered, or no bro
 
 const COMMANDS: readonly ((program: Command, session: Session) => void)[] = [
   ...[addWorker, addCall, addResult, addInspect, addControl, addStatus, addPurge, addReport],
-  ...[addList, addAmqp, addShell, addMigrate, addGraph, addLogtool, addUpgrade, addCompletion],
+  ...[addList, addAmqp, addShell, addMigrate, addGraph, addLogtool, addUpgrade, addMulti, addCompletion],
 ];
 
 /** The whole command line, ready to parse. */
@@ -80,6 +81,8 @@ export function buildProgram(session: Session): Command {
 export async function run(argv: readonly string[], io: Io): Promise<number> {
   const session = new Session(io);
   try {
+    const multi = multiWords(argv);
+    if (multi !== undefined) return await runMulti(session, multi);
     const program = buildProgram(session);
     await addPluginCommands(program, session, argv);
     if (argv[0] === '__complete') {

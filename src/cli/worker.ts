@@ -9,8 +9,10 @@ import { parseAutoscale } from '../worker/autoscale.ts';
 import { measure } from '../diagnostics/prometheus.ts';
 import { HealthServer, Worker, type WorkerOptions } from '../worker/index.ts';
 import { banner } from './banner.ts';
+import { addDaemonOptions, daemonize, expandFile, type DaemonFlags } from './daemon.ts';
 import { CommandError, EXIT } from './exit.ts';
 import type { Output } from './io.ts';
+import { nodeName } from '../worker/node-name.ts';
 import { jsonFormat } from './logging/json-format.ts';
 import { LEVEL_NAMES, parseLevel } from './logging/levels.ts';
 import { Printer } from './logging/printer.ts';
@@ -18,7 +20,7 @@ import { textFormat } from './logging/text-format.ts';
 import { moreNames, positiveNumber, seconds, wholeNumber } from './options.ts';
 import type { Session } from './session.ts';
 
-interface WorkerFlags {
+interface WorkerFlags extends DaemonFlags {
   readonly hostname?: string;
   readonly loglevel: LogLevel;
   readonly logfile?: string;
@@ -51,8 +53,7 @@ interface WorkerFlags {
 
 /** `celeriac worker -A app.ts`: consumes queues and runs their tasks until it is told to stop. */
 export function addWorker(program: Command, session: Session): void {
-  program
-    .command('worker')
+  addDaemonOptions(program.command('worker'))
     .description('run the tasks of an app')
     .argument('[settings...]', 'settings for this worker alone: worker.prefetch_multiplier=1')
     .option('-n, --hostname <name>', 'node name; %h host, %n name, %d domain (default: celery@%h)')
@@ -101,7 +102,10 @@ export function addWorker(program: Command, session: Session): void {
       '\nSIGTERM, or Ctrl-C once: finish what runs, then stop. Ctrl-C twice, or SIGQUIT: stop now, unfinished tasks\n' +
         'go back to the broker. Exit codes: 0 stopped, 1 interrupted or failed, 69 broker out of reach at the start.\n',
     )
-    .action(async (settings: readonly string[], flags: WorkerFlags) => {
+    .action(async (settings: readonly string[], typed: WorkerFlags) => {
+      const flags = { ...typed, ...namedFiles(typed) };
+      const undo = await daemonize(session, flags);
+      if (undo === 'detached') return;
       const app = await session.app('tasks');
       if (settings.length > 0) app.configure(parseSettingAssignments(settings, 'worker'));
       const printer = workerLog(session, app, flags);
@@ -111,8 +115,15 @@ export function addWorker(program: Command, session: Session): void {
         session.exitCode = await runWorker(session, app, flags, settings, printer);
       } finally {
         printer.flush();
+        undo();
       }
     });
+}
+
+/** The node's name, and the log file's, with their patterns filled in. */
+function namedFiles({ hostname, logfile }: WorkerFlags): { hostname: string; logfile?: string } {
+  const name = nodeName(hostname);
+  return { hostname: name, ...(logfile !== undefined && { logfile: expandFile(logfile, name) }) };
 }
 
 function workerLog(session: Session, app: Celery, flags: WorkerFlags): Printer {
