@@ -6,7 +6,7 @@ export default defineConfig({
     'src/worker/index.ts',
     'src/testing/index.ts',
     'src/events/index.ts',
-    'src/diagnostics/prometheus.ts',
+    'src/diagnostics/{otel,prometheus}.ts',
     'src/cli/main.ts',
     'src/pools/child.ts',
     'src/transports/{sqlite,redis,amqp}/index.ts',

@@ -99,13 +99,19 @@ export class Publisher {
     let message = encode(headers, body, this.#encoding(serializer), properties);
     const compression = (routed['compression'] as string | null | undefined) ?? app.conf.taskCompression;
     if (compression) message = await compressed(message, compression);
-    await this.#producer.publish(message, address.to, {
+    const published = this.#producer.publish(message, address.to, {
       declares: limits.declare === undefined ? address.declares : [...limits.declare, ...address.declares],
       mandatory: routed['mandatory'] === true ? true : undefined,
       signal: limits.signal,
       timeoutMs: limits.timeoutMs ?? PUBLISH_TIMEOUT_MS,
       retry: this.#retry(routed),
     });
+    if (app.signals.has('publishFailed')) {
+      await published.catch(async (error: unknown) => {
+        await app.signals.emit('publishFailed', { sender: call.task, headers, error });
+        throw error;
+      });
+    } else await published;
     if (app.signals.has('afterPublish')) {
       await app.signals.emit('afterPublish', {
         sender: call.task,

@@ -62,6 +62,8 @@ export interface ProcessEvent {
 export interface Signals {
   beforePublish: BeforePublish;
   afterPublish: AfterPublish;
+  /** The broker did not take the message; `headers` are those of `beforePublish`. */
+  publishFailed: { readonly sender: string; readonly headers: Readonly<TaskHeaders>; readonly error: unknown };
   /** The body has not been decoded yet, except in protocol 1: `argsrepr` and `kwargsrepr` have its text. */
   taskReceived: { readonly sender: string; readonly request: TaskRequest };
   taskPrerun: TaskEvent;

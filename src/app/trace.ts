@@ -60,7 +60,17 @@ const NO_CHILDREN: readonly ResultTuple[] = Object.freeze([]);
  * Order: `taskPrerun`, arguments, `beforeStart`, body, `taskPostrun`. The caller makes the outcome true
  * (`worker/settle.ts`, `app/eager.ts`).
  */
-export async function trace(
+export function trace(
+  app: Celery,
+  task: RegisteredTask,
+  request: TaskRequest,
+  cancellation: RunControl,
+): Promise<Outcome> {
+  if (app.lineage.isBare) return traceRun(app, task, request, cancellation);
+  return app.lineage.surround(request, () => traceRun(app, task, request, cancellation));
+}
+
+async function traceRun(
   app: Celery,
   task: RegisteredTask,
   request: TaskRequest,

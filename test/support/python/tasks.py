@@ -55,6 +55,7 @@ def request(self):
         "parent_id": info.parent_id,
         "argsrepr": info.argsrepr,
         "headers": info.headers,
+        "traceparent": getattr(info, "traceparent", None),
         "priority": info.delivery_info.get("priority"),
         "started": time.time(),
     }
