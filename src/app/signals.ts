@@ -1,7 +1,8 @@
 import type { Message } from '../protocol/message.ts';
 import type { SignatureDict, TaskHeaders } from '../protocol/task-message.ts';
 import type { ExceptionRecord } from '../protocol/exception.ts';
-import type { Logger } from '../runtime/logger.ts';
+import type { Logger, LogLevel } from '../runtime/logger.ts';
+import type { Config } from './config.ts';
 import type { TaskRequest } from './request.ts';
 import type { RegisteredTask } from './task.ts';
 
@@ -58,6 +59,16 @@ export interface ProcessEvent {
   readonly pid: number;
 }
 
+/** How `celeriac worker` logs. */
+export interface LoggingEvent {
+  /** Node name. */
+  readonly sender: string;
+  readonly loglevel: LogLevel;
+  /** null: stderr. */
+  readonly logfile: string | null;
+  readonly colorize: boolean;
+}
+
 /** Every signal with its payload. */
 export interface Signals {
   beforePublish: BeforePublish;
@@ -87,15 +98,30 @@ export interface Signals {
   };
   taskUnknown: { readonly sender: string; readonly name: string; readonly id: string; readonly message: Message };
   taskRejected: { readonly sender: string; readonly message: Message; readonly error: unknown };
+  /** Before a worker reads its settings; the place for settings of one host. */
+  celerydInit: WorkerEvent & { readonly conf: Config };
+  /** Its queues are chosen: the place to add one (`app.queues.selectAdd`). */
+  celerydAfterSetup: WorkerEvent & { readonly conf: Config };
   workerInit: WorkerEvent;
   workerReady: WorkerEvent;
   workerShuttingDown: WorkerEvent & { readonly how: 'warm' | 'cold'; readonly reason: string };
   workerShutdown: WorkerEvent;
+  /** In the worker, before a pool starts a child. */
+  workerBeforeCreateProcess: { readonly sender: string };
   /** In a child of a pool, once it has loaded the app. */
   workerProcessInit: ProcessEvent;
   /** In a child of a pool that leaves in good order. */
   workerProcessShutdown: ProcessEvent & { readonly exitCode: number };
   heartbeatSent: WorkerEvent;
+  /**
+   * `celeriac worker` is about to set its log up. With a handler it does not: the handler gives the app a logger with
+   * `attach`, else nothing is printed.
+   */
+  setupLogging: LoggingEvent & { readonly attach: (log: Logger) => void };
+  /** The worker's own logger is set up. */
+  afterSetupLogger: LoggingEvent & { readonly logger: Logger };
+  /** The logger of tasks is set up: the same one. */
+  afterSetupTaskLogger: LoggingEvent & { readonly logger: Logger };
   afterConfigure: { readonly sender: string };
   afterFinalize: { readonly sender: string };
   importModules: { readonly sender: string; readonly modules: readonly string[] };

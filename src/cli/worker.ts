@@ -1,6 +1,7 @@
 import { appendFileSync } from 'node:fs';
 import { InvalidArgumentError, Option, type Command } from 'commander';
 import type { Celery } from '../app/celery.ts';
+import { redirectConsole } from '../app/redirect-console.ts';
 import { loadIncludes } from '../app/load-source.ts';
 import { parseSettingAssignments } from '../app/setting-assignments.ts';
 import { onCrash, onStopSignals, type StopHow } from '../runtime/signals.ts';
@@ -108,12 +109,13 @@ export function addWorker(program: Command, session: Session): void {
       if (undo === 'detached') return;
       const app = await session.app('tasks');
       if (settings.length > 0) app.configure(parseSettingAssignments(settings, 'worker'));
-      const printer = workerLog(session, app, flags);
-      session.useLog(app, printer);
+      const printer = await setUpLog(session, app, flags);
+      const undoConsole = redirectConsole(app);
       try {
         await loadIncludes(app, session.loader, flags.include ?? [], session.io.cwd());
         session.exitCode = await runWorker(session, app, flags, settings, printer);
       } finally {
+        undoConsole();
         printer.flush();
         undo();
       }
@@ -126,15 +128,30 @@ function namedFiles({ hostname, logfile }: WorkerFlags): { hostname: string; log
   return { hostname: name, ...(logfile !== undefined && { logfile: expandFile(logfile, name) }) };
 }
 
+/** The worker's log, unless a handler of `setupLogging` takes that over. */
+async function setUpLog(session: Session, app: Celery, flags: WorkerFlags & { hostname: string }): Promise<Printer> {
+  const logger = workerLog(session, app, flags);
+  const colorize = app.conf.workerLogColor ?? session.colours(session.io.stderr);
+  const event = { sender: flags.hostname, loglevel: flags.loglevel, logfile: flags.logfile ?? null, colorize };
+  if (app.signals.has('setupLogging')) {
+    await app.signals.emit('setupLogging', { ...event, attach: (own) => session.useLog(app, own) });
+    return logger;
+  }
+  session.useLog(app, logger);
+  await app.signals.emit('afterSetupLogger', { ...event, logger });
+  await app.signals.emit('afterSetupTaskLogger', { ...event, logger });
+  return logger;
+}
+
 function workerLog(session: Session, app: Celery, flags: WorkerFlags): Printer {
   const { io } = session;
   const output: Output =
     flags.logfile === undefined ? io.stderr : { write: appender(session.path(flags.logfile)), isTTY: false };
-  const { workerLogFormat, workerTaskLogFormat } = app.conf;
+  const { workerLogColor, workerLogFormat, workerTaskLogFormat } = app.conf;
   const format = flags.json
     ? jsonFormat
     : textFormat({
-        colours: session.colours(output),
+        colours: workerLogColor ?? session.colours(output),
         ...(workerLogFormat && { format: workerLogFormat }),
         ...(workerTaskLogFormat && { taskFormat: workerTaskLogFormat }),
       });
@@ -208,23 +225,23 @@ async function runWorker(
   let interrupted = false;
   const stop = (how: StopHow, signal: NodeJS.Signals): void => {
     if (how === 'now') {
-      log.fatal({ signal }, 'stopping at once');
+      app.log.fatal({ signal }, 'stopping at once');
       return io.exit(EXIT.failure);
     }
     // Celery's codes: Ctrl-C once is 1; whatever ends in a cold stop is 0.
     interrupted = how === 'warm' && signal === 'SIGINT';
     if (signal === 'SIGINT' && how === 'warm') session.note('\nworker: hitting Ctrl+C again stops without waiting');
-    log.warn({ signal, running: worker.active }, how === 'warm' ? 'warm shutdown' : 'cold shutdown');
+    app.log.warn({ signal, running: worker.active }, how === 'warm' ? 'warm shutdown' : 'cold shutdown');
     void worker.stop(how, signal);
   };
   const undoSignals = onStopSignals({ source: io.signals, env: io.env, stop });
-  const undoCrash = onCrash(io.signals, log, () => {
+  const undoCrash = onCrash(io.signals, app.log, () => {
     log.flush();
     io.exit(EXIT.failure);
   });
   try {
     await using health = await startHealth(worker, flags.health ?? app.conf.workerHealth);
-    if (health) log.info({ address: health.address }, 'health server listens');
+    if (health) app.log.info({ address: health.address }, 'health server listens');
     const { error } = await worker.run();
     if (error !== undefined) throw error;
     return interrupted ? EXIT.failure : EXIT.ok;

@@ -193,6 +193,9 @@ export class ChildPool implements Pool {
   }
 
   #spawn(): Child {
+    const { signals } = this.#app;
+    const sender = this.#options.hostname;
+    if (signals.has('workerBeforeCreateProcess')) void signals.emit('workerBeforeCreateProcess', { sender });
     const child: Child = new Child(this.#options.start, {
       messages: (batch) => this.#receive(child, batch),
       problem: (text) => (child.problem ??= text),

@@ -1,4 +1,5 @@
 import type { Celery } from '../app/celery.ts';
+import { redirectConsole } from '../app/redirect-console.ts';
 import { loadSource } from '../app/load-source.ts';
 import type { TaskRequest } from '../app/request.ts';
 import { failure, trace, type RunControl } from '../app/trace.ts';
@@ -81,6 +82,7 @@ export class ChildRunner {
       // By what it can do, not by its class: the app may be made by another copy of the library.
       const fields = { pid: process.pid };
       if (typeof own.attach === 'function') own.attach(new ChildLog(this.#link.send, setup.logLevel, fields));
+      redirectConsole(app);
       if (app.signals.has('workerProcessInit')) {
         await app.signals.emit('workerProcessInit', { sender: setup.hostname, pid: process.pid });
       }

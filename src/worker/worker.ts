@@ -226,9 +226,12 @@ export class Worker implements AsyncDisposable {
     if (this.#stopping) throw new UsageError('this worker was stopped: create another');
     const { app, hostname } = this;
     const options = this.#options;
+    const told = { sender: hostname, worker: this, conf: app.conf };
+    if (app.signals.has('celerydInit')) await app.signals.emit('celerydInit', told);
     if (options.queues?.length) app.queues.select(options.queues);
     if (options.excludeQueues?.length) app.queues.deselect(options.excludeQueues);
     if (app.conf.workerDirect) app.queues.selectAdd(workerDirect(hostname));
+    if (app.signals.has('celerydAfterSetup')) await app.signals.emit('celerydAfterSetup', told);
     this.#accept = app.serializers.acceptSet(app.conf.acceptContent);
     const transport = await app.transport();
     this.#transport = transport;

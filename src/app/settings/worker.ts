@@ -271,7 +271,7 @@ export const WORKER_SETTINGS: SettingsOf<WorkerSettings> = {
     nullable: true,
     meaning: 'Coloured logs; null = tty',
     flag: '--no-color',
-    status: 'accepted',
+    status: 'used',
   },
   workerLogFormat: {
     type: 'text',
@@ -290,14 +290,14 @@ export const WORKER_SETTINGS: SettingsOf<WorkerSettings> = {
     default: true,
     meaning: 'Redirect stdout/stderr to log',
     oldName: 'CELERY_REDIRECT_STDOUTS',
-    status: 'accepted',
+    status: 'used',
   },
   workerRedirectStdoutsLevel: {
     type: 'text',
     default: 'WARNING',
     meaning: 'Level of redirected output',
     oldName: 'CELERY_REDIRECT_STDOUTS_LEVEL',
-    status: 'accepted',
+    status: 'used',
   },
   workerLogfile: {
     type: 'text',

@@ -1,9 +1,7 @@
 import { CeleryError } from '../../errors.ts';
 import { maskSecrets } from '../mask.ts';
+import { isSecretName, MASK } from './secrets.ts';
 import type { Format } from './text-format.ts';
-
-const SECRET_KEY = /passw(or)?d|secret|token|api_?key|authorization|credential/i;
-const MASK = '********';
 
 function describeError(error: Error): Readonly<Record<string, unknown>> {
   return {
@@ -17,7 +15,8 @@ function describeError(error: Error): Readonly<Record<string, unknown>> {
 
 /** What JSON cannot hold as it is; anything secret-looking is masked on the way. */
 function replace(key: string, value: unknown): unknown {
-  if (typeof value === 'string') return SECRET_KEY.test(key) ? MASK : maskSecrets(value);
+  if (isSecretName(key) && value !== null && value !== undefined) return MASK;
+  if (typeof value === 'string') return maskSecrets(value);
   if (typeof value === 'bigint') return String(value);
   if (value instanceof Error) return describeError(value);
   if (value instanceof Set) return [...value];

@@ -3,6 +3,7 @@ import type { LogLevel } from '../../runtime/logger.ts';
 import { paint, type Paint } from '../io.ts';
 import { maskSecrets } from '../mask.ts';
 import { celeryName } from './levels.ts';
+import { isSecretName, MASK, withoutSecrets } from './secrets.ts';
 import { sentence } from './sentences.ts';
 
 type Fields = Readonly<Record<string, unknown>>;
@@ -59,7 +60,7 @@ function fieldText(fields: Fields, hidden: ReadonlySet<string>): string {
   let text = '';
   for (const [key, value] of Object.entries(fields)) {
     if (value === undefined || hidden.has(key)) continue;
-    const part = shown(value);
+    const part = isSecretName(key) ? MASK : shown(withoutSecrets(value));
     text += ` ${key}=${part.length > LONGEST_VALUE ? `${part.slice(0, LONGEST_VALUE)}…` : part}`;
   }
   return text;
