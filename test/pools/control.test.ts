@@ -104,3 +104,21 @@ test('children end when their worker is killed, busy or idle', async () => {
     rmSync(folder, { recursive: true, force: true });
   }
 });
+
+test('tasks that compute run beside each other, and the worker answers meanwhile', async () => {
+  const { app, worker } = await start({ pool: 'process' });
+  const spinning = await Promise.all([app.send('spin', [3_000]), app.send('spin', [3_000])]);
+  await until(() => worker.active === 2, { message: 'both run' });
+  expect((await app.control.ping({ limit: 1 }))[0]?.value).toEqual({ ok: 'pong' });
+  expect(worker.active).toBe(2);
+  const [one, two] = await Promise.all(spinning.map((task) => task.get({ timeout: '30s' })));
+  expect(one).not.toBe(two);
+});
+
+test('a SIGTERM to the whole group lets the tasks finish', async () => {
+  const { app, worker } = await start({ pool: 'process' });
+  const sleeping = await app.send('sleeps', [1_000]);
+  await until(() => worker.active === 1, { message: 'it runs' });
+  for (const pid of worker.processes) process.kill(pid, 'SIGTERM');
+  expect(await sleeping.get({ timeout: '30s' })).toBe('slept');
+});
