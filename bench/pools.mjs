@@ -132,7 +132,7 @@ async function main(rounds, n) {
   for (const [label] of cells) {
     const ratio = (median(label) / median(base(label))).toFixed(2);
     console.log(
-      `${label.padEnd(34)} ${Math.round(median(label)).toString().padStart(8)}/s   ${ratio} x ${base(label)}`,
+      `${label.padEnd(34)} ${Math.round(median(label)).toString().padStart(8)}/s   ${ratio} x ${String(base(label))}`,
     );
   }
 }

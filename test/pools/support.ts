@@ -38,14 +38,15 @@ export interface Started {
   readonly lines: readonly Line[];
 }
 
-/** A worker with real children on an embedded broker of its own; it ends with the test. */
+/** A worker with real children, on an embedded broker of its own unless a server is named; it ends with the test. */
 export async function start(
   options: WorkerOptions,
   settings: CeleryOptions = {},
   make: typeof poolApp = poolApp,
+  server?: string,
 ): Promise<Started> {
   const folder = mkdtempSync(join(tmpdir(), 'celeriac-pool-'));
-  const url = `sqlite:///${join(folder, 'broker.db')}`;
+  const url = server ?? `sqlite:///${join(folder, 'broker.db')}`;
   const before = { ...process.env };
   // Through the environment, because the children read it too.
   Object.assign(process.env, { CELERY_BROKER_URL: url, CELERY_RESULT_BACKEND: url });
