@@ -157,6 +157,13 @@ export class ChordError extends RemoteError {
   }
 }
 
+/** The task was asked to end by itself (state ABORTED); the reason of `ctx.signal` in tasks with `abortable: true`. */
+export class TaskAborted extends CeleryError {
+  constructor() {
+    super('ERR_TASK_ABORTED', 'aborted');
+  }
+}
+
 /** Thrown by `ctx.retry()`: ends this run; the next one has been asked for. */
 export class Retry extends CeleryError {
   /** Unix time in milliseconds of the next run, or undefined for at once. */

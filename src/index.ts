@@ -14,6 +14,8 @@ export type { ErrorFilter, TaskOptions } from './app/task-options.ts';
 export type { ResultBackend, ResultRecord } from './backends/backend.ts';
 export { chain, chord, group } from './canvas/builders.ts';
 export type { CallOptions, Instant, RetryPolicy } from './canvas/call-options.ts';
+export type { SkewOptions } from './canvas/skew.ts';
+export type { StampingVisitor, StampOptions, StampValues } from './canvas/stamp.ts';
 export type { AnySignature, Errback, FailedRequest, Signature } from './canvas/types.ts';
 export * from './errors.ts';
 export { exchange, queue, type Exchange, type ExchangeType, type Queue } from './messaging/entity.ts';

@@ -50,6 +50,14 @@ export interface TaskContext {
   sendEvent(type: string, fields?: Readonly<Record<string, unknown>>): Promise<void>;
   /** Lets another signature run in this task's place. Write `throw await ctx.replace(sig)`. */
   replace(signature: AnySignature): Promise<never>;
+  /**
+   * Makes a signature one more member of the header that this task belongs to, and sends it.
+   * @param options.lazy do not send it: the body waits until you do
+   * @returns the signature under its id
+   * @throws {UsageError} outside chords
+   * @throws {NotSupported} where the result backend does not count members
+   */
+  addToChord<S extends AnySignature>(signature: S, options?: { readonly lazy?: boolean }): Promise<S>;
 }
 
 /** A run asks to be done again: everything the new message needs besides the request. */

@@ -1,11 +1,13 @@
 import { signatureOf } from '../canvas/call.ts';
-import { NotSupported, type Retry } from '../errors.ts';
+import type { Retry } from '../errors.ts';
 import type { Logger } from '../runtime/logger.ts';
 import type { AnySignature } from '../canvas/types.ts';
 import type { Celery } from './celery.ts';
 import type { RetryOptions, TaskContext } from './context.ts';
 import { customRecord, publishRetry } from './follow-up.ts';
 import type { TaskRequest } from './request.ts';
+import { growChord } from './grow-chord.ts';
+import { sendReplacement } from './replace.ts';
 import { planRetry } from './retry.ts';
 import type { RegisteredTask } from './task.ts';
 import type { RunControl } from './trace.ts';
@@ -17,6 +19,7 @@ export class RunContext implements TaskContext {
   readonly #task: RegisteredTask;
   readonly #control: RunControl;
   #log: Logger | undefined;
+  #joined = 0;
 
   constructor(app: Celery, task: RegisteredTask, request: TaskRequest, control: RunControl) {
     this.app = app;
@@ -71,10 +74,13 @@ export class RunContext implements TaskContext {
     return this.app.publishEvent(type, { uuid: this.id, ...fields });
   }
 
-  replace(signature: AnySignature): Promise<never> {
-    void signatureOf(signature);
-    return Promise.reject(
-      new NotSupported('ctx.replace() is not available yet: send the signature and return its value'),
-    );
+  async replace(signature: AnySignature): Promise<never> {
+    throw await sendReplacement(this.app, this.request, signatureOf(signature));
+  }
+
+  async addToChord<S extends AnySignature>(signature: S, options: { readonly lazy?: boolean } = {}): Promise<S> {
+    const member = await growChord(this.app, this.request, signatureOf(signature), this.#joined++);
+    if (!options.lazy) await this.app.sender.send(member.toJSON());
+    return member as unknown as S;
   }
 }

@@ -36,6 +36,11 @@ export class Sender {
     return handle;
   }
 
+  /** Runs a signature here instead of sending it. */
+  apply(dict: SignatureDict): Promise<AsyncResult<unknown>> {
+    return applyDict(this.#app, dict, {});
+  }
+
   /** The same without a trace in the running task, and never eager. */
   async sendDetached(
     dict: SignatureDict,

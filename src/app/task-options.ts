@@ -53,6 +53,8 @@ export interface TaskOptions {
   readonly throws?: readonly ErrorClass[];
   /** `false`: no events about this task. @default true */
   readonly sendEvents?: boolean;
+  /** `ctx.signal` aborts when somebody stores ABORTED for the task: `result.abort()`, also in Python. @default false */
+  readonly abortable?: boolean;
   /** `false`: what the task sends is not kept as its children. @default true */
   readonly trail?: boolean;
   readonly queue?: string;
@@ -109,6 +111,7 @@ export interface ResolvedTaskOptions {
   readonly rateLimit: string | number | null;
   readonly throws: readonly ErrorClass[];
   readonly sendEvents: boolean;
+  readonly abortable: boolean;
   readonly trail: boolean;
   readonly queue: string | null;
   readonly exchange: string | null;

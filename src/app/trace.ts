@@ -7,6 +7,8 @@ import type { RetryRequest } from './context.ts';
 import type { Run } from './lineage.ts';
 import type { TaskRequest } from './request.ts';
 import { autoretryOptions, isAutoretried, planRetry, RetryAsked } from './retry.ts';
+import { watchForAbort } from './abort.ts';
+import { Replaced } from './replace.ts';
 import { RunContext } from './run-context.ts';
 import type { RegisteredTask } from './task.ts';
 import type { ResultRecord } from '../backends/backend.ts';
@@ -82,7 +84,9 @@ async function traceRun(
   }
   let outcome: Outcome;
   try {
-    const value = await app.lineage.run(run, () => execute(app, task, request, cancellation));
+    const value = task.options.abortable
+      ? await executeAbortable(app, task, request, cancellation, run)
+      : await app.lineage.run(run, () => execute(app, task, request, cancellation));
     if (run.pending.length > 0) await Promise.all(run.pending);
     outcome = { kind: 'success', value, children: task.options.trail ? run.children : NO_CHILDREN };
   } catch (error) {
@@ -103,6 +107,23 @@ const STATES: Readonly<Record<Outcome['kind'], string>> = {
   ignore: 'IGNORED',
   reject: 'REJECTED',
 };
+
+async function executeAbortable(
+  app: Celery,
+  task: RegisteredTask,
+  request: TaskRequest,
+  cancellation: Cancellable,
+  run: Run,
+): Promise<unknown> {
+  const watch = await watchForAbort(app, request, cancellation);
+  try {
+    return await app.lineage.run(run, () => execute(app, task, request, watch));
+  } catch (error) {
+    throw abortReason(error, watch);
+  } finally {
+    watch.close();
+  }
+}
 
 /** Checks the arguments and calls the handler; also what `task.run()` does. */
 export function execute(app: Celery, task: RegisteredTask, request: TaskRequest, cancellation: RunControl): unknown {
@@ -153,6 +174,9 @@ function abortReason(error: unknown, cancellation: RunControl): unknown {
 
 function outcomeOf(app: Celery, task: RegisteredTask, request: TaskRequest, error: unknown, run: Run): Outcome {
   if (error instanceof RetryAsked) return retryOutcome(app, error.retry, error.cause);
+  if (error instanceof Replaced && error.outcome !== undefined) {
+    return { kind: 'success', value: error.outcome.value, children: run.children };
+  }
   if (error instanceof Ignore) return { kind: 'ignore' };
   if (error instanceof Reject) return { kind: 'reject', requeue: error.requeue, reason: error.message };
   try {

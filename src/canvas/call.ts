@@ -8,6 +8,8 @@ import { chainDict, withArgs, withOptions } from './dict.ts';
 import { freeze, idOf } from './freeze.ts';
 import { errorLinked, linked } from './links.ts';
 import type { CallOptions } from './call-options.ts';
+import { stampDict, type StampOptions, type StampValues } from './stamp.ts';
+import { flatLinks, skewed, type SkewOptions } from './skew.ts';
 import type { AnySignature, Errback } from './types.ts';
 import { wireOptions, type WireOptions } from './wire-options.ts';
 
@@ -105,6 +107,18 @@ export class Call {
 
   set(options: CallOptions): Call {
     return this.#with(withOptions(this.#dict, wireOptions(options)));
+  }
+
+  stamp(stamps: StampValues, options?: StampOptions): Call {
+    return this.#with(stampDict(this.#dict, { ...options, stamps }));
+  }
+
+  skew(options: SkewOptions = {}): Call {
+    return this.#with(skewed(this.#dict, options));
+  }
+
+  flattenLinks(): Call[] {
+    return flatLinks(this.#dict).map((dict) => new Call(this.#app, dict));
   }
 
   clone(): Call {

@@ -5,6 +5,7 @@ import { callDict, chainDict, chordDict, groupDict, withArgs, withLink, withOpti
 import { freeze } from './freeze.ts';
 import { chunksDict, mapDict, starmapDict } from './many.ts';
 import { plan } from './plan.ts';
+import { stampDict } from './stamp.ts';
 
 interface Vector {
   readonly raw: { readonly dicts: Record<string, SignatureDict>; readonly result_tuples: Record<string, unknown> };
@@ -183,4 +184,101 @@ test('where the backend cannot count, a chord is its header, and before it the t
 
 test('the body of an empty header is sent at once, with an empty list', () => {
   expect(plan(chordDict([], xsum), {}, counted()).calls).toMatchObject([{ task: 'vec.xsum', args: [[]] }]);
+});
+
+/** Stamps of the first message that Python sent, and of the signatures inside it, by task; names sorted. */
+function stampsSent(name: string): unknown[] {
+  const url = new URL(`../../test/vectors/5.6/messages/redis/canvas/${name}.json`, import.meta.url);
+  const vector = JSON.parse(readFileSync(url, 'utf8')) as Sent;
+  return Object.values(vector.raw.broker_db)
+    .filter(({ type }) => type === 'list')
+    .flatMap(({ value }) =>
+      [...value].reverse().flatMap(({ text }) => {
+        const { headers, body } = JSON.parse(text) as {
+          headers: { task: string; stamps: Record<string, unknown> };
+          body: string;
+        };
+        const [, , embed] = JSON.parse(Buffer.from(body, 'base64').toString()) as [unknown, unknown, object];
+        return [[headers.task, headers.stamps], ...stampsWithin(embed)];
+      }),
+    );
+}
+
+function stampsWithin(value: unknown): unknown[] {
+  if (Array.isArray(value)) return value.flatMap(stampsWithin);
+  if (typeof value !== 'object' || value === null) return [];
+  const { task, options } = value as { task?: string; options?: Record<string, unknown> };
+  const names = options?.['stamped_headers'] as string[] | undefined;
+  const own = names === undefined ? [] : [[task, pick(options, names)]];
+  return [...own, ...Object.values(value).flatMap(stampsWithin)];
+}
+
+function pick(options: Record<string, unknown> | undefined, names: readonly string[]): object {
+  return Object.fromEntries(
+    names.filter((name) => options?.[name] !== undefined).map((name) => [name, options?.[name]]),
+  );
+}
+
+const STAMPED: [string, SignatureDict][] = [
+  ['stamp_simple', stampDict(add(1, 1), { stamps: { stamp: 42 } })],
+  ['stamp_list', stampDict(add(1, 1), { stamps: { many: [4, 2], who: 'me' } })],
+  [
+    'stamp_chain_visitor',
+    stampDict(
+      withLink(withLink(chainDict([add(1, 1), mul(2)]), 'link', same), 'link_error', callDict('vec.on_error', [])),
+      {
+        visitor: {
+          onSignature: () => ({ on_signature: 42 }),
+          onCallback: () => ({ on_callback: true }),
+          onErrback: () => ({ on_errback: true }),
+        },
+      },
+    ),
+  ],
+  [
+    'stamp_group_chord',
+    stampDict(chordDict([add(1, 1), chainDict([add(2, 2), mul(1)])], xsum), {
+      visitor: {
+        onSignature: ({ task }) => ({ sig: task }),
+        onGroupStart: () => ({ in_group: true }),
+        onChainStart: () => ({ in_chain: true }),
+        onChordBody: () => ({ in_body: true }),
+      },
+    }),
+  ],
+];
+
+test.each(STAMPED)('%s is stamped as Python stamps it', (name, dict) => {
+  const sent = plan(dict, {}, counted()).calls.flatMap(({ task, options }) => [
+    [task, pick(options, options['stamped_headers'] as string[])],
+    ...stampsWithin([options['link'], options['link_error'], options['chain'], options['chord']]),
+  ]);
+  const sorted = (all: unknown[]): string[] => all.map((one) => canonical(one)).sort();
+  expect(sorted(sent)).toEqual(sorted(stampsSent(name)));
+});
+
+function canonical(value: unknown): string {
+  return JSON.stringify(value, (_, one: unknown) =>
+    typeof one === 'object' && one !== null && !Array.isArray(one)
+      ? Object.fromEntries(Object.entries(one).toSorted(([a], [b]) => a.localeCompare(b)))
+      : one,
+  );
+}
+
+test('with `append`, two values for one stamp become a list', () => {
+  const visitor = { onSignature: () => ({ who: 'visitor' }) };
+  const once = stampDict(add(1), { stamps: { who: 'me' } });
+  expect(stampDict(once, { stamps: { who: 'you' }, append: true }).options['who']).toEqual(['you', 'me']);
+  expect(stampDict(add(1), { stamps: { who: 'me' }, visitor, append: true }).options['who']).toEqual(['me', 'visitor']);
+});
+
+test('messages of nested chords grow with their depth, not faster', () => {
+  const nested = (depth: number): SignatureDict =>
+    depth === 0 ? xsum : chordDict([add(1, 1), add(2, 2), add(3, 3)], nested(depth - 1));
+  const size = (depth: number): number =>
+    Math.max(...plan(nested(depth), {}, counted()).calls.map((call) => JSON.stringify(call).length));
+  expect(size(40) - size(20)).toBeLessThan((size(20) - size(10)) * 2.1);
+  expect(size(200)).toBeLessThan(2 ** 20);
+  const steps = chainDict(Array.from({ length: 1000 }, () => add(1)));
+  expect(JSON.stringify(plan(steps, {}, counted()).calls).length).toBeLessThan(2 ** 20);
 });

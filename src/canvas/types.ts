@@ -1,6 +1,8 @@
 import type { AsyncResult } from '../result/async-result.ts';
 import type { SignatureDict } from '../protocol/task-message.ts';
 import type { CallOptions } from './call-options.ts';
+import type { SkewOptions } from './skew.ts';
+import type { StampOptions, StampValues } from './stamp.ts';
 
 /*
  * signature   a call that has not been sent: task, arguments, options
@@ -85,6 +87,15 @@ export interface Signature<in In extends unknown[], out Out, out Handle = AsyncR
   linkError(errback: Errback): Signature<In, Out, Handle>;
   /** Adds call options; the newest wins. */
   set(options: CallOptions): Signature<In, Out, Handle>;
+  /**
+   * Writes names and values into this signature and all that are in it; their messages carry them.
+   * @example group([add.s(1, 1), add.s(2, 2)]).stamp({ tenant: 'acme' })
+   */
+  stamp(stamps: StampValues, options?: StampOptions): Signature<In, Out, Handle>;
+  /** Only groups: each member runs later than the one before. */
+  skew(options?: SkewOptions): Signature<In, Out, Handle>;
+  /** This signature, what it calls on success, what that calls, and so on. */
+  flattenLinks(): Signature<unknown[], unknown>[];
   clone(): Signature<In, Out, Handle>;
   /** Fixes the task ids, so that the result can be referred to before sending. */
   freeze(taskId?: string): Signature<In, Out, Handle>;

@@ -34,6 +34,8 @@ export interface AsyncResult<out T> {
   /** Removes the stored result, and those of its parents. */
   forget(): Promise<void>;
   revoke(options?: RevokeOptions): Promise<void>;
+  /** Asks a task defined as abortable, here or in Python, to end by itself. A finished task stays as it is. */
+  abort(): Promise<void>;
   /** Revokes every task that carries these stamps, this one or not. */
   revokeByStampedHeaders(stamps: Stamps, options?: RevokeOptions): Promise<void>;
   toJSON(): ResultTuple;

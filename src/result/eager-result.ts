@@ -69,6 +69,10 @@ export class EagerResult<out T> implements AsyncResult<T> {
     return Promise.resolve();
   }
   /** Too late as well. */
+  abort(): Promise<void> {
+    return Promise.resolve();
+  }
+  /** Too late as well. */
   revokeByStampedHeaders(): Promise<void> {
     return Promise.resolve();
   }

@@ -148,6 +148,10 @@ export class GroupTaskResult<T extends readonly unknown[]> implements GroupResul
     );
   }
 
+  async abort(): Promise<void> {
+    await Promise.all(this.results.map((result) => result.abort()));
+  }
+
   revokeByStampedHeaders(stamps: Stamps, options: RevokeOptions = {}): Promise<void> {
     return this.#source.revokeByStamp(stamps, options);
   }

@@ -169,6 +169,14 @@ export class TaskResult<T> implements AsyncResult<T> {
     return this.#source.revoke([this.id], options);
   }
 
+  async abort(): Promise<void> {
+    const backend = await this.#source.backend();
+    const present = await backend.load(this.id);
+    if (present !== undefined && isReady(present.status)) return;
+    const nothing = { result: null, traceback: null, children: [], dateDone: null };
+    await backend.store({ taskId: this.id, status: 'ABORTED', ...nothing });
+  }
+
   revokeByStampedHeaders(stamps: Stamps, options: RevokeOptions = {}): Promise<void> {
     return this.#source.revokeByStamp(stamps, options);
   }
