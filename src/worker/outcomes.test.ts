@@ -329,6 +329,7 @@ describe('signals', () => {
     app.on('taskRevoked', ({ sender, expired, terminated }) => void seen.push([sender, expired, terminated]));
     const expired = await app.send('later', [], { countdown: '50ms', expires: '1ms' });
     await expired.get({ timeout: '10s', propagate: false });
+    await eventually(() => seen.length > 0, 'the signal, which comes after the result');
     expect(seen).toEqual([['later', true, false]]);
   });
 
