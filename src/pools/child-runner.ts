@@ -82,7 +82,8 @@ export class ChildRunner {
       // By what it can do, not by its class: the app may be made by another copy of the library.
       const fields = { pid: process.pid };
       if (typeof own.attach === 'function') own.attach(new ChildLog(this.#link.send, setup.logLevel, fields));
-      redirectConsole(app);
+      // Nobody would see it where the worker's own log is silent.
+      if (setup.logLevel !== 'silent') redirectConsole(app);
       if (app.signals.has('workerProcessInit')) {
         await app.signals.emit('workerProcessInit', { sender: setup.hostname, pid: process.pid });
       }

@@ -29,6 +29,7 @@ export function poolApp(options: CeleryOptions = {}): Celery {
   app.task('step', { bind: true }, async (ctx) => {
     await ctx.progress(1, 2);
     ctx.log.info({ at: 1 }, 'half way');
+    console.log('at %d', 2);
     await wait(50);
     return 'whole';
   });

@@ -34,6 +34,7 @@ describe.each(['process', 'thread'])('%s pool in a worker', (pool) => {
     });
     expect(await step.get({ timeout: '30s' })).toBe('whole');
     await until(() => lines.some(({ message, fields }) => message === 'half way' && fields['at'] === 1));
+    await until(() => lines.some(({ message, fields }) => message === 'at 2' && fields['taskId'] === step.id));
     const parent = await app.send('parent', []);
     expect(await app.result(String(await parent.get({ timeout: '30s' }))).get({ timeout: '30s' })).toBe(3);
     const link = app.signature({
