@@ -6,6 +6,7 @@ import { addControl } from './control.ts';
 import { applyEnvironment } from './environment.ts';
 import { endingOf, EXIT } from './exit.ts';
 import { addGraph } from './graph.ts';
+import { addInit } from './init.ts';
 import { addInspect } from './inspect.ts';
 import type { Io } from './io.ts';
 import { addList } from './list.ts';
@@ -36,7 +37,7 @@ Exit codes: 0 done · 1 failed · 2 wrong usage · 69 nobody answered, or no bro
 
 const COMMANDS: readonly ((program: Command, session: Session) => void)[] = [
   ...[addWorker, addCall, addResult, addInspect, addControl, addStatus, addPurge, addReport],
-  ...[addList, addAmqp, addShell, addMigrate, addGraph, addLogtool, addUpgrade, addMulti, addCompletion],
+  ...[addList, addAmqp, addShell, addMigrate, addGraph, addLogtool, addUpgrade, addMulti, addInit, addCompletion],
 ];
 
 /** The whole command line, ready to parse. */
