@@ -1,6 +1,6 @@
 // Measures Celeriac beside the queues installed here: `node run.mjs --help`.
 import { spawnSync } from 'node:child_process';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
@@ -21,7 +21,7 @@ const { values: flags } = parseArgs({
   },
 });
 if (flags.help) {
-  console.log(`node run.mjs [--broker memory,sqlite,redis] [--only enqueue,drain,awaited,roundTrip,depth,idle]
+  console.log(`node run.mjs [--broker memory,sqlite,redis] [--only enqueue,drain,processes,awaited,roundTrip,depth,start,idle]
              [--peers Celeriac,BullMQ,…] [--rounds 3] [--scale 1] [--json results.json]
 Every cell runs once per round and peers take turns, so that a slow minute hits all alike. Medians; ratios to Celeriac.
 --scale 0.1 shrinks every task count: a smoke run whose numbers mean nothing.`);
@@ -52,11 +52,17 @@ async function enqueue(peer, broker, mode, n) {
   return ask(peer.run({ op: 'enqueue', broker: fresh(broker), mode, n: tasks(n, peer) }));
 }
 
-async function drain(peer, kind, concurrency, n, processes = 1) {
+/** Puts `count` tasks into an empty broker. */
+async function filled(peer, kind, count) {
   const broker = fresh(kind);
-  const count = tasks(n, peer);
   await ask(peer.run({ op: 'enqueue', broker, mode: peer.slow ? 'serial' : 'bulk', n: count }));
-  const worker = start(peer.run({ op: 'worker', broker, concurrency, n: Math.floor(count / processes) }));
+  return broker;
+}
+
+async function drain(peer, kind, concurrency, n) {
+  const count = tasks(n, peer);
+  const broker = await filled(peer, kind, count);
+  const worker = start(peer.run({ op: 'worker', broker, concurrency, n: count }));
   try {
     for (;;) {
       const line = await worker.next();
@@ -67,26 +73,87 @@ async function drain(peer, kind, concurrency, n, processes = 1) {
   }
 }
 
-async function beside(peer, kind, concurrency, measure) {
-  const broker = fresh(kind);
-  const worker = start(peer.run({ op: 'worker', broker, concurrency, n: 0 }));
+/** From the first task anywhere until nine tenths have run: who comes last has nothing left to do at the end. */
+async function drainTogether(peer, kind, concurrency, n, processes) {
+  const count = Math.max(peer.slow ? 2_000 : 5_000, tasks(n, peer));
+  const broker = await filled(peer, kind, count);
+  // Workers tell every 500 tasks: each may hold back so many.
+  const enough = Math.min(count * 0.9, count - 500 * processes);
+  const ran = new Map();
+  let firstAt = Infinity;
+  const workers = Array.from({ length: processes }, () => start(peer.run({ op: 'worker', broker, concurrency, n: 0 })));
   try {
-    if (!peer.slow) await worker.next();
-    return await measure(broker);
+    return await Promise.any(
+      workers.map(async (worker) => {
+        for (;;) {
+          const line = await worker.next();
+          if (line.count === undefined) continue;
+          firstAt = Math.min(firstAt, line.at);
+          ran.set(worker, line.count);
+          const total = [...ran.values()].reduce((sum, one) => sum + one, 0);
+          if (total >= enough) return { n: total, perSecond: (total * 1000) / (line.at - firstAt) };
+        }
+      }),
+    );
+  } finally {
+    await Promise.all(workers.map((worker) => worker.stop()));
+  }
+}
+
+/** From the start of the process to its first task. */
+async function startUp(peer, kind) {
+  const broker = await filled(peer, kind, 100);
+  const begin = performance.now();
+  const worker = start(peer.run({ op: 'worker', broker, concurrency: 10, n: 0 }));
+  try {
+    for (;;) if ((await worker.next()).count === 1) return { ms: performance.now() - begin };
   } finally {
     await worker.stop();
   }
 }
 
+async function beside(peer, kind, concurrency, measure) {
+  const broker = fresh(kind);
+  const worker = start(peer.run({ op: 'worker', broker, concurrency, n: 0 }));
+  try {
+    if (!peer.slow) await worker.next();
+    return await measure(broker, worker.child.pid);
+  } finally {
+    await worker.stop();
+  }
+}
+
+/** CPU seconds of a process so far; undefined where the system has no /proc. */
+function cpuSeconds(pid) {
+  try {
+    const fields = readFileSync(`/proc/${pid}/stat`, 'utf8').split(') ')[1].split(' ');
+    return (Number(fields[11]) + Number(fields[12])) / 100;
+  } catch {
+    return undefined;
+  }
+}
+
+/** Commands of clients: what scripts call on the server counts nothing. */
+function commands() {
+  const { stdout } = spawnSync('redis-cli', ['-u', redis.url, 'INFO', 'commandstats'], { encoding: 'utf8' });
+  let sum = 0;
+  for (const [, name, calls] of stdout.matchAll(/^cmdstat_([^:]+):calls=(\d+)/gm)) {
+    if (/^(?:evalsha|eval|fcall|ping|blmove|brpop|bzpopmin|bzmpop|blmpop|brpoplpush|subscribe|psubscribe)$/.test(name))
+      sum += Number(calls);
+  }
+  return sum;
+}
+
+const IDLE_SECONDS = 10;
+
 async function idle(peer, kind) {
-  return beside(peer, kind, 100, async () => {
-    const calls = () =>
-      Number(
-        /total_commands_processed:(\d+)/.exec(spawnSync('redis-cli', ['-u', redis.url, 'INFO', 'stats']).stdout)?.[1],
-      );
-    const before = calls();
-    await new Promise((resolve) => setTimeout(resolve, 10_000));
-    return { perSecond: (calls() - before - 1) / 10 };
+  return beside(peer, kind, 100, async (_broker, pid) => {
+    await new Promise((resolve) => setTimeout(resolve, peer.slow ? 5_000 : 1_000));
+    const before = kind === 'redis' ? commands() : 0;
+    const cpu = cpuSeconds(pid);
+    await new Promise((resolve) => setTimeout(resolve, IDLE_SECONDS * 1_000));
+    const used = cpu === undefined ? undefined : ((cpuSeconds(pid) - cpu) / IDLE_SECONDS) * 100;
+    return { perSecond: kind === 'redis' ? (commands() - before) / IDLE_SECONDS : undefined, cpuPercent: used };
   });
 }
 
@@ -118,11 +185,13 @@ for (const kind of flags.broker.split(',')) {
     add('roundTrip', 'round trip', () =>
       beside(peer, kind, 10, (broker) => ask(peer.run({ op: 'roundTrip', broker, n: tasks(2_000, peer) }))),
     );
-    if (!peer.slow) {
-      for (const depth of [1_000, 10_000, 100_000])
-        add('depth', `drain of ${depth} queued`, () => drain(peer, kind, 100, depth));
+    add('processes', 'drain, 2 processes', () => drainTogether(peer, kind, 100, 100_000, 2));
+    for (const depth of [1_000, 10_000, 100_000]) {
+      add('depth', `drain of ${depth} queued`, () => drain(peer, kind, 100, depth));
     }
-    if (kind === 'redis' && !peer.slow) add('idle', 'idle worker, broker commands', () => idle(peer, kind));
+    add('start', 'start to first task', () => startUp(peer, kind));
+    if (kind === 'redis') add('start', 'import', () => ask(peer.load));
+    add('idle', 'idle worker: commands, CPU', () => idle(peer, kind));
   }
 }
 

@@ -41,7 +41,9 @@ export function counter(n) {
       start = performance.now();
       cpu = process.cpuUsage();
     }
-    if (++count !== n) return;
+    count++;
+    if (count === 1 || count % 500 === 0) console.log(JSON.stringify({ count, at: Date.now() }));
+    if (count !== n) return;
     const seconds = (performance.now() - start) / 1000;
     const used = process.cpuUsage(cpu);
     console.log(

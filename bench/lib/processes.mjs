@@ -5,8 +5,8 @@ import { createInterface } from 'node:readline';
 const DEADLINE_MS = 180_000;
 
 /** Starts `command`; `next()` gives each JSON line it prints, in order. Its errors go to ours. */
-export function start({ command, args, env }) {
-  const child = spawn(command, args, { stdio: ['ignore', 'pipe', 'inherit'], env: { ...process.env, ...env } });
+export function start({ command, args, env, cwd }) {
+  const child = spawn(command, args, { stdio: ['ignore', 'pipe', 'inherit'], env: { ...process.env, ...env }, cwd });
   const lines = [];
   const waiting = [];
   let ended;

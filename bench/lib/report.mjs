@@ -7,7 +7,15 @@ const figure = (number) =>
 function summary(rows) {
   if (rows.length === 0) return undefined;
   const of = (field) => (rows[0][field] === undefined ? undefined : median(rows.map((row) => row[field])));
-  return { perSecond: of('perSecond'), p50: of('p50'), p99: of('p99'), cpu: of('cpuMicrosEach'), rss: of('peakRssMb') };
+  return {
+    ms: of('ms'),
+    cpuPercent: of('cpuPercent'),
+    perSecond: of('perSecond'),
+    p50: of('p50'),
+    p99: of('p99'),
+    cpu: of('cpuMicrosEach'),
+    rss: of('peakRssMb'),
+  };
 }
 
 function cellText(mine, first) {
@@ -15,6 +23,14 @@ function cellText(mine, first) {
   if (mine.p50 !== undefined) {
     const ratio = first && first !== mine ? ` (${(mine.p50 / first.p50).toFixed(2)}×)` : '';
     return `${mine.p50.toFixed(2)} / ${mine.p99.toFixed(2)} ms${ratio}`;
+  }
+  if (mine.ms !== undefined) {
+    const ratio = first && first !== mine ? ` (${(mine.ms / first.ms).toFixed(2)}×)` : '';
+    return `${mine.ms.toFixed(0)} ms${ratio}`;
+  }
+  if (mine.cpuPercent !== undefined) {
+    const rate = mine.perSecond === undefined ? '' : `${mine.perSecond.toFixed(1)}/s, `;
+    return `${rate}${mine.cpuPercent.toFixed(1)} % CPU`;
   }
   const extra = [mine.cpu && `${mine.cpu.toFixed(0)} µs`, mine.rss && `${mine.rss.toFixed(0)} MB`]
     .filter(Boolean)

@@ -11,13 +11,20 @@ function open({ broker }, settings) {
   });
 }
 const sender = { isWorker: false, getEvents: false, storeJobs: false };
-const waiter = { isWorker: false };
-const finished = (queue, data) =>
-  new Promise((resolve, reject) => {
-    const job = queue.createJob(data);
-    job.on('succeeded', resolve).on('failed', reject);
-    job.save().catch(reject);
-  });
+const waiter = { isWorker: false, storeJobs: false };
+/** Sends one job and waits for it. By ids of our own: the event may be here before the answer to `save()`. */
+function waiting(queue) {
+  const pending = new Map();
+  queue.on('job succeeded', (id, value) => pending.get(id)?.(value));
+  let next = 0;
+  return (data) => {
+    const id = `echo-${next++}`;
+    return new Promise((resolve, reject) => {
+      pending.set(id, resolve);
+      queue.createJob(data).setId(id).save().catch(reject);
+    }).finally(() => pending.delete(id));
+  };
+}
 
 await peer({
   async enqueue(options) {
@@ -44,11 +51,11 @@ await peer({
     console.log(JSON.stringify({ ready: true }));
   },
   async awaited(options) {
-    const queue = open(options, waiter);
+    const finished = waiting(await open(options, waiter).ready());
     const go = async (n) => {
       for (let low = 0; low < n; low += BULK) {
         await Promise.all(
-          Array.from({ length: Math.min(BULK, n - low) }, (_, i) => finished(queue, { echo: true, i: low + i })),
+          Array.from({ length: Math.min(BULK, n - low) }, (_, i) => finished({ echo: true, i: low + i })),
         );
       }
     };
@@ -56,7 +63,7 @@ await peer({
     return timed(options.n, () => go(options.n));
   },
   async roundTrip(options) {
-    const queue = open(options, waiter);
-    return latencies(options.n, (i) => finished(queue, { echo: true, i }));
+    const finished = waiting(await open(options, waiter).ready());
+    return latencies(options.n, (i) => finished({ echo: true, i }));
   },
 });

@@ -8,12 +8,19 @@ const connectionOf = ({ broker }) => {
 };
 const open = (options) => new Queue('bench', { connection: connectionOf(options) });
 
+/** Who waits for a result has to find the job: those stay a minute, all others go at once. */
+const KEPT = { removeOnComplete: { age: 60 } };
+
 async function bulk(queue, n, name) {
   const jobs = [];
   for (let low = 0; low < n; low += BULK) {
     jobs.push(
       ...(await queue.addBulk(
-        Array.from({ length: Math.min(BULK, n - low) }, (_, i) => ({ name, data: { i: low + i } })),
+        Array.from({ length: Math.min(BULK, n - low) }, (_, i) => ({
+          name,
+          data: { i: low + i },
+          opts: name === 'echo' ? KEPT : undefined,
+        })),
       )),
     );
   }
@@ -50,6 +57,7 @@ await peer({
   },
   async awaited(options) {
     const queue = open(options);
+    queue.setMaxListeners(0);
     const listening = await events(options);
     const go = async (n) => Promise.all((await bulk(queue, n, 'echo')).map((job) => job.waitUntilFinished(listening)));
     await go(50);
@@ -58,6 +66,6 @@ await peer({
   async roundTrip(options) {
     const queue = open(options);
     const listening = await events(options);
-    return latencies(options.n, async (i) => (await queue.add('echo', { i })).waitUntilFinished(listening));
+    return latencies(options.n, async (i) => (await queue.add('echo', { i }, KEPT)).waitUntilFinished(listening));
   },
 });

@@ -1,13 +1,15 @@
 """Python Celery as a peer: the tasks, and the producer's side of each measurement."""
 import json
 import os
+import resource
 import sys
 import time
 
 from celery import Celery, group
 
 app = Celery("bench", broker=os.environ["BENCH_BROKER"], backend=os.environ["BENCH_BROKER"])
-app.conf.update(worker_prefetch_multiplier=100, task_acks_late=True, broker_connection_retry_on_startup=True)
+app.conf.update(worker_prefetch_multiplier=100, task_acks_late=True, broker_connection_retry_on_startup=True,
+                worker_redirect_stdouts=False)
 
 count = 0
 start = 0.0
@@ -20,11 +22,14 @@ def noop(i):
     if count == 0:
         start = time.perf_counter()
     count += 1
+    if count == 1 or count % 500 == 0:
+        print(json.dumps({"count": count, "at": time.time() * 1000}), flush=True)
     if count == int(os.environ.get("BENCH_N", "0")):
         seconds = time.perf_counter() - start
         times = os.times()
         print(json.dumps({"n": count, "seconds": seconds, "perSecond": count / seconds,
-                          "cpuMicrosEach": (times.user + times.system) * 1e6 / count}), flush=True)
+                          "cpuMicrosEach": (times.user + times.system) * 1e6 / count,
+                          "peakRssMb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024}), flush=True)
 
 
 @app.task(name="echo")

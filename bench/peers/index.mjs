@@ -16,10 +16,20 @@ function installed(name) {
   }
 }
 
-const inNode = (name, file, brokers) => ({
+const inNode = (name, package_, file, brokers) => ({
   name,
   brokers,
   run: (options) => ({ command: process.execPath, args: [here(file), JSON.stringify(options)] }),
+  /** Prints how long it takes to import it. */
+  load: {
+    command: process.execPath,
+    args: [
+      '--input-type=module',
+      '-e',
+      `const s = performance.now(); await import(${JSON.stringify(package_)}); console.log(JSON.stringify({ ms: performance.now() - s }))`,
+    ],
+    cwd: here('.'),
+  },
 });
 
 /** Rates of a producer or consumer that Celery's own command line starts. */
@@ -34,8 +44,15 @@ function celery() {
     name: 'Celery (Python)',
     brokers: ['redis'],
     slow: true,
+    load: {
+      command: python,
+      args: [
+        '-c',
+        'import time; s = time.perf_counter(); import celery, celery.app.task, kombu; celery.Celery("x", broker="redis://").task; print(\'{"ms": %f}\' % ((time.perf_counter() - s) * 1000))',
+      ],
+    },
     run: (options) => {
-      const env = { BENCH_BROKER: options.broker, BENCH_N: String(options.n ?? 0) };
+      const env = { BENCH_BROKER: options.broker, BENCH_N: String(options.n ?? 0), PYTHONWARNINGS: 'ignore' };
       return options.op === 'worker'
         ? {
             command: python,
@@ -64,9 +81,9 @@ function celery() {
 /** The peers that are installed; Celeriac first. */
 export function peers() {
   return [
-    inNode('Celeriac', 'celeriac.mjs', ['memory', 'sqlite', 'redis']),
-    installed('bullmq') && inNode('BullMQ', 'bullmq.mjs', ['redis']),
-    installed('bee-queue') && inNode('bee-queue', 'bee-queue.mjs', ['redis']),
+    inNode('Celeriac', 'celeriac', 'celeriac.mjs', ['memory', 'sqlite', 'redis']),
+    installed('bullmq') && inNode('BullMQ', 'bullmq', 'bullmq.mjs', ['redis']),
+    installed('bee-queue') && inNode('bee-queue', 'bee-queue', 'bee-queue.mjs', ['redis']),
     celery(),
   ].filter(Boolean);
 }

@@ -10,11 +10,13 @@ import type { Sweeper } from './sweeper.ts';
 
 /** Most delayed messages moved in one errand: the server serves nobody else meanwhile. */
 const PUMP = 500;
-const LONGEST_TURN_MS = 1_000;
+const LONGEST_TURN_MS = 2_000;
+/** While something is held: it is renewed and settled in time. */
+const BUSY_TURN_MS = 1_000;
 const OWN_KEYS_TTL_MS = 7 * 86_400_000;
 
 /**
- * What a consuming connection does besides consuming, about once a second: it says that it lives, renews its leases,
+ * What a consuming connection does besides consuming, every second or two: it says that it lives, renews its leases,
  * moves delayed messages that are due, and sweeps.
  */
 export class Keeper {
@@ -68,7 +70,9 @@ export class Keeper {
   }
 
   async #run(): Promise<void> {
-    let nextMs = Math.min(LONGEST_TURN_MS, this.#settings.leaseMs / 4, this.#settings.visibilityTimeoutMs / 6);
+    const busy = [...this.#ledgers].some(({ size }) => size > 0);
+    const turnMs = busy ? BUSY_TURN_MS : LONGEST_TURN_MS;
+    let nextMs = Math.min(turnMs, this.#settings.leaseMs / 4, this.#settings.visibilityTimeoutMs / 6);
     try {
       nextMs = Math.min(nextMs, await this.#errand());
     } catch (error) {
