@@ -14,6 +14,8 @@ export type { ErrorFilter, TaskOptions } from './app/task-options.ts';
 export type { ResultBackend, ResultRecord } from './backends/backend.ts';
 export { chain, chord, group } from './canvas/builders.ts';
 export type { CallOptions, Instant, RetryPolicy } from './canvas/call-options.ts';
+export type { CanvasPlan, PlanNode } from './canvas/outline.ts';
+export type { StreamedGroup, StreamOptions } from './app/stream-group.ts';
 export type { SkewOptions } from './canvas/skew.ts';
 export type { StampingVisitor, StampOptions, StampValues } from './canvas/stamp.ts';
 export type { AnySignature, Errback, FailedRequest, Signature } from './canvas/types.ts';

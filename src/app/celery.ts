@@ -1,3 +1,6 @@
+import { planOf } from './canvas-plan.ts';
+import { streamGroup, type StreamedGroup, type StreamOptions } from './stream-group.ts';
+import type { CanvasPlan } from '../canvas/outline.ts';
 import { Cancellation } from '../runtime/cancellation.ts';
 import { hostname } from 'node:os';
 import { resolve } from 'node:path';
@@ -8,7 +11,7 @@ import { Call, type SendLimits } from '../canvas/call.ts';
 import { asDict, callDict } from '../canvas/dict.ts';
 import type { CallOptions } from '../canvas/call-options.ts';
 import { sendLimits } from '../canvas/call.ts';
-import type { Signature } from '../canvas/types.ts';
+import type { AnySignature, Signature } from '../canvas/types.ts';
 import { wireOptions, type WireOptions } from '../canvas/wire-options.ts';
 import { ImproperlyConfigured, NotRegistered, UsageError } from '../errors.ts';
 import { fromExceptionRecord } from '../protocol/exception.ts';
@@ -296,6 +299,24 @@ export class Celery {
   /** A signature from its serialized form. What it takes and yields cannot be known. */
   signature(dict: SignatureDict): Signature<unknown[], unknown> {
     return new Call(this, asDict(dict)) as unknown as Signature<unknown[], unknown>;
+  }
+
+  /** What sending a signature would do: messages, queues, sizes, kinds of chords, and what cannot work. Sends nothing. */
+  plan(signature: AnySignature): Promise<CanvasPlan> {
+    return planOf(this, signature);
+  }
+
+  /**
+   * Sends a group from a generator, with a window of members under way at a time.
+   *
+   * @example
+   * await app.streamGroup(rows.map((row) => index.s(row)), { body: report.s() });
+   */
+  streamGroup(
+    members: Iterable<AnySignature> | AsyncIterable<AnySignature>,
+    options?: StreamOptions,
+  ): Promise<StreamedGroup> {
+    return streamGroup(this, members, options);
   }
 
   /** The handle of a task that was sent earlier, or by somebody else. */

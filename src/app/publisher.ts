@@ -126,6 +126,13 @@ export class Publisher {
     return { id: headers.id, ignored: headers.ignore_result === true };
   }
 
+  /** Queue or routing key that a call would go to. @throws {ImproperlyConfigured} for a queue that may not be created */
+  addressOf(call: TaskCall): string {
+    const defaults = this.#app.callDefaults(call.task);
+    const options = defaults === undefined ? call.options : { ...defaults, ...present(call.options) };
+    return this.#addresses.find(call, options).queueName;
+  }
+
   /** For events and control: the message as it is. */
   publishRaw(message: Message, to: Destination, options: RawPublish = {}): Promise<void> {
     return this.#producer.publish(message, to, {

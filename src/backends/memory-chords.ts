@@ -1,4 +1,4 @@
-import type { ResultCodec } from '../protocol/result.ts';
+import type { ResultCodec, ResultTuple } from '../protocol/result.ts';
 import type { ChordPart, ChordStore } from './backend.ts';
 import { decodePart, encodePart } from './chord-part.ts';
 
@@ -17,9 +17,16 @@ export class MemoryChords implements ChordStore {
   readonly #codec: ResultCodec;
   readonly #now: () => number;
   readonly #lifetimeMs: number;
+  readonly #saveGroup: (groupId: string, group: ResultTuple) => Promise<void>;
   readonly #chords = new Map<string, Chord>();
 
-  constructor(codec: ResultCodec, now: () => number, lifetimeMs: number) {
+  constructor(
+    codec: ResultCodec,
+    now: () => number,
+    lifetimeMs: number,
+    saveGroup: (groupId: string, group: ResultTuple) => Promise<void>,
+  ) {
+    this.#saveGroup = saveGroup;
     this.#codec = codec;
     this.#now = now;
     this.#lifetimeMs = lifetimeMs;
@@ -35,7 +42,8 @@ export class MemoryChords implements ChordStore {
     return chord;
   }
 
-  async begin(groupId: string, size: number): Promise<void> {
+  async begin(groupId: string, size: number, group: ResultTuple): Promise<void> {
+    if (group[1]?.some(([, members]) => members !== null)) await this.#saveGroup(groupId, group);
     const chord = this.#chord(groupId);
     chord.size = size;
     if (chord.ended) Object.assign(chord, { ended: false, owner: undefined });

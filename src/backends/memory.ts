@@ -46,7 +46,12 @@ class MemoryBackend implements ResultBackend {
     this.#clock = context.clock;
     this.#codec = options.codec ?? JSON_RESULTS;
     this.#lifetimeMs = options.expiresMs ?? Infinity;
-    this.chords = new MemoryChords(this.#codec, () => this.#clock.now(), this.#lifetimeMs);
+    this.chords = new MemoryChords(
+      this.#codec,
+      () => this.#clock.now(),
+      this.#lifetimeMs,
+      (groupId, group) => this.saveGroup(groupId, group),
+    );
   }
 
   async store(record: ResultRecord): Promise<void> {

@@ -68,3 +68,41 @@ export async function outcomeOf(app: Celery, canvas: Canvas, timeout: string): P
     return { state: 'FAILURE', type, error: (error as Error).message };
   }
 }
+
+/** What a canvas of steps must give, by its meaning alone. */
+export function evaluate(canvas: Canvas, before?: unknown): unknown {
+  const one = plain(canvas);
+  switch (one.op) {
+    case 'step':
+      return before === undefined ? step(one.label) : step(before, one.label);
+    case 'fail':
+      throw new Error(one.label);
+    case 'chain':
+      return one.of.reduce((value: unknown, part) => evaluate(part, value), before);
+    case 'group':
+      return members(one.of).map((part) => evaluate(part, before));
+    case 'chord':
+      return evaluate(
+        one.body,
+        members(one.of).map((part) => evaluate(part, before)),
+      );
+  }
+}
+
+/** A chain in a chain is its steps, a group of one in a chain is its member, a chain of one is its step. */
+function plain(canvas: Canvas): Canvas {
+  if (canvas.op !== 'chain') return canvas;
+  const of = canvas.of.flatMap(steps);
+  const [only] = of;
+  return of.length === 1 && only !== undefined ? only : { op: 'chain', of };
+}
+
+function steps(canvas: Canvas): Canvas[] {
+  if (canvas.op === 'chain') return canvas.of.flatMap(steps);
+  return canvas.op === 'group' && canvas.of.length === 1 ? steps(canvas.of[0] as Canvas) : [canvas];
+}
+
+/** Groups within a group give their members to it. */
+function members(of: readonly Canvas[]): Canvas[] {
+  return of.map(plain).flatMap((one) => (one.op === 'group' ? members(one.of) : [one]));
+}
