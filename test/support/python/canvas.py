@@ -34,7 +34,7 @@ for handle, error in sent:
         outcomes.append({"state": "UNSENT", "error": error})
         continue
     try:
-        outcomes.append({"state": "SUCCESS", "value": handle.get(timeout=max(0.5, until - time.time()))})
+        outcomes.append({"state": "SUCCESS", "value": handle.get(timeout=max(0.2, until - time.time()))})
     except Exception as error:
         outcomes.append({"state": "FAILURE", "type": type(error).__name__, "error": str(error)})
 print(json.dumps(outcomes))
