@@ -1,5 +1,5 @@
 import type { ResultTuple } from '../protocol/result.ts';
-import type { ResultBackend, ResultRecord } from '../backends/backend.ts';
+import type { ChordStore, ResultBackend, ResultRecord } from '../backends/backend.ts';
 import { eventually, quietly } from './eventually.ts';
 import { equal, holds, type Runner } from './runner.ts';
 
@@ -221,7 +221,7 @@ export function backendContract(runner: Runner, name: string, open: () => Promis
       await backend.chords?.begin(id, 40, [[id, null], []]);
       const answers = await Promise.all(
         Array.from({ length: 80 }, (_, n) =>
-          (n % 2 ? backend : second).chords?.add(id, {
+          ((n % 2 ? backend : second).chords as ChordStore).add(id, {
             taskId: `${id}-${n % 40}`,
             index: n % 40,
             state: 'SUCCESS',
