@@ -1,6 +1,6 @@
 import { appendFileSync } from 'node:fs';
 import { setTimeout as wait } from 'node:timers/promises';
-import { Celery } from '../../src/index.ts';
+import { Celery, type CeleryOptions } from '../../src/index.ts';
 import { silentLogger, type Logger } from '../../src/runtime/logger.ts';
 import { Worker } from '../../src/worker/index.ts';
 
@@ -16,6 +16,7 @@ interface Arguments {
   readonly concurrency: number;
   readonly prefetchMultiplier?: number;
   readonly transportOptions?: Readonly<Record<string, unknown>>;
+  readonly settings?: CeleryOptions;
 }
 
 const options = JSON.parse(process.argv[2] as string) as Arguments;
@@ -34,6 +35,7 @@ const app = new Celery({
   log,
   resultExtended: true,
   brokerTransportOptions: options.transportOptions ?? { visibility_timeout: 5 },
+  ...options.settings,
 });
 app.task('shared.record', async (id: string, milliseconds: number) => {
   appendFileSync(ledger, `${id} ${process.pid} start\n`);

@@ -16,14 +16,17 @@ export interface PythonSide {
   readonly ledger?: string;
   /** Seconds; Celery's own default is an hour. */
   readonly visibilityTimeout?: number;
+  /** More of Python's settings. */
+  readonly config?: Readonly<Record<string, unknown>>;
 }
 
-function environment({ broker, backend, ledger, visibilityTimeout }: PythonSide): NodeJS.ProcessEnv {
+function environment({ broker, backend, ledger, visibilityTimeout, config }: PythonSide): NodeJS.ProcessEnv {
   return {
     ...process.env,
     INTEROP_BROKER: broker,
     INTEROP_BACKEND: backend,
     INTEROP_LEDGER: ledger ?? '/dev/null',
+    INTEROP_CONFIG: JSON.stringify(config ?? {}),
     ...(visibilityTimeout !== undefined && { INTEROP_VISIBILITY: String(visibilityTimeout) }),
     PYTHONDONTWRITEBYTECODE: '1',
   };

@@ -1,4 +1,5 @@
 """The Python side of interop tests: tasks of all shapes. Broker and backend come from the environment."""
+import json
 import os
 import time
 
@@ -12,6 +13,7 @@ app.conf.update(
     worker_prefetch_multiplier=4,
     worker_send_task_events=False,
 )
+app.conf.update(json.loads(os.environ.get("INTEROP_CONFIG", "{}")))
 
 
 @app.task(name="py.echo")
