@@ -37,6 +37,13 @@ import { findConfigFile, importModule } from './config-file.ts';
 import { Settings } from './layered-settings.ts';
 import { brokerUrls, failoverOrder } from './broker-urls.ts';
 import { Control } from './control.ts';
+import {
+  CustomCommands,
+  type CommandArgument,
+  type CustomCommand,
+  type CustomCommandOptions,
+  type RunCommand,
+} from './custom-commands.ts';
 import { failover } from '../transports/failover.ts';
 import { defineTask, Definition, messageDefaults, RemoteTaskHandle, TaskHandle } from './define-task.ts';
 import { findFiles } from './discover.ts';
@@ -120,6 +127,8 @@ export class Celery {
   readonly #settings: Settings;
   #queues: QueueTable | undefined;
   #publisher: Publisher | undefined;
+  /** Commands for remote control that this app added. */
+  readonly commands: CustomCommands = new CustomCommands();
   #control: Control | undefined;
   #readTransport: Promise<Transport> | undefined;
   #writeTransport: Promise<Transport> | undefined;
@@ -361,6 +370,46 @@ export class Celery {
   /** The run that the present code belongs to; undefined outside tasks. */
   get currentTask(): TaskRequest | undefined {
     return this.lineage.current?.request;
+  }
+
+  /** Variables of the environment that this app reads. */
+  get env(): Readonly<Record<string, string | undefined>> {
+    return this.#env;
+  }
+
+  /**
+   * Adds a command that changes something in every worker of this app: `celeriac control NAME`,
+   * `app.control.broadcast(NAME, args, { reply: true })`. It answers what `run` returns, or `{ error }` when that throws.
+   *
+   * @example
+   * app.controlCommand('set_level', { args: { level: 'string' } }, (worker, { level }) => ({ ok: level }));
+   *
+   * Source: `celery.worker.control.control_command`.
+   */
+  controlCommand<const A extends Readonly<Record<string, CommandArgument>> = Record<never, never>>(
+    name: string,
+    options: CustomCommandOptions<A>,
+    run: RunCommand<A>,
+  ): void {
+    this.#addCommand('control', name, options, run);
+  }
+
+  /** The same for a command that only tells: `celeriac inspect NAME`. Source: `inspect_command`. */
+  inspectCommand<const A extends Readonly<Record<string, CommandArgument>> = Record<never, never>>(
+    name: string,
+    options: CustomCommandOptions<A>,
+    run: RunCommand<A>,
+  ): void {
+    this.#addCommand('inspect', name, options, run);
+  }
+
+  #addCommand<A extends Readonly<Record<string, CommandArgument>>>(
+    kind: CustomCommand['kind'],
+    name: string,
+    { args, variadic, help = '' }: CustomCommandOptions<A>,
+    run: RunCommand<A>,
+  ): void {
+    this.commands.add({ kind, name, help, variadic, args: args ?? {}, run: run as CustomCommand['run'] });
   }
 
   /** Remote control of the workers. */

@@ -1,5 +1,6 @@
 import type { Command } from 'commander';
 import { checkWords, commandList, unknownCommand } from './inspect.ts';
+import { typedCommand } from './custom-words.ts';
 import { CommandError, EXIT } from './exit.ts';
 import { addReplyOptions, nobodyAnswered, nodesOnline, printReply, type ReplyOptions } from './replies.ts';
 import type { Session } from './session.ts';
@@ -142,10 +143,14 @@ export function addControl(program: Command, session: Session): void {
           hint: 'celeriac control --list shows what there is',
         });
       }
-      const known = COMMANDS[name];
-      if (known === undefined) throw unknownCommand('control', name, Object.keys(COMMANDS));
-      checkWords(name, words, known);
       const app = await session.app();
+      const own = app.commands.get(name);
+      const known = COMMANDS[name] ?? (own?.kind === 'control' ? typedCommand(own) : undefined);
+      if (known === undefined) {
+        const all = [...Object.keys(COMMANDS), ...app.commands.ofKind('control').map((one) => one.name)];
+        throw unknownCommand('control', name, all);
+      }
+      checkWords(name, words, known);
       const replies = await app.control.broadcast(name, known.read(words), {
         reply: true,
         timeout: options.timeout * 1000,

@@ -1,5 +1,7 @@
 import type { Command } from 'commander';
 import { nearest } from '../runtime/nearest.ts';
+import type { Celery } from '../app/celery.ts';
+import { typedCommand } from './custom-words.ts';
 import { CommandError, EXIT } from './exit.ts';
 import { addReplyOptions, nobodyAnswered, nodesOnline, printReply, type ReplyOptions } from './replies.ts';
 import type { Session } from './session.ts';
@@ -49,7 +51,7 @@ const COMMANDS: Readonly<Record<string, InspectCommand>> = {
   },
   memsample: { help: 'memory in use' },
   objgraph: {
-    help: 'graph of objects (Python workers)',
+    help: 'graph of objects; here a heap snapshot',
     usage: '[type] [count] [depth]',
     words: 3,
     read: ([type, num, depth]) => ({
@@ -116,6 +118,23 @@ export function checkWords(
   );
 }
 
+function inspectArguments(app: Celery, name: string, words: readonly string[]): Arguments {
+  const known = COMMANDS[name];
+  if (known !== undefined) {
+    const { usage = '', needs = 0, words: most = 0 } = known;
+    checkWords(name, words, { usage, needs, most });
+    return known.read?.(words) ?? {};
+  }
+  const own = app.commands.get(name);
+  if (own?.kind !== 'inspect') {
+    const all = [...Object.keys(COMMANDS), ...app.commands.ofKind('inspect').map((one) => one.name)];
+    throw unknownCommand('inspect', name, all);
+  }
+  const typed = typedCommand(own);
+  checkWords(name, words, typed);
+  return typed.read(words);
+}
+
 /** `celeriac inspect COMMAND`: asks workers about themselves. */
 export function addInspect(program: Command, session: Session): void {
   const command = program
@@ -135,12 +154,8 @@ export function addInspect(program: Command, session: Session): void {
           hint: 'celeriac inspect --list shows what there is',
         });
       }
-      const known = COMMANDS[name];
-      if (known === undefined) throw unknownCommand('inspect', name, Object.keys(COMMANDS));
-      const { usage = '', needs = 0, words: most = 0 } = known;
-      checkWords(name, words, { usage, needs, most });
-      const args = known.read?.(words) ?? {};
       const app = await session.app();
+      const args = inspectArguments(app, name, words);
       const typedTimeout = command.getOptionValueSource('timeout') !== 'default';
       const timeout = (typedTimeout ? options.timeout : (SLOW[name] ?? options.timeout)) * 1000;
       const inspect = app.control.inspect({

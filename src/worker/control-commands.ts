@@ -1,16 +1,16 @@
 import { configDifferences, maskedConfig, type Config } from '../app/config.ts';
 import type { Exchange, Queue } from '../messaging/entity.ts';
 import { exchange, queue } from '../messaging/entity.ts';
-import { TaskRevokedError } from '../errors.ts';
-import { revokedRecord } from '../app/follow-up.ts';
 import { toIso } from '../protocol/time.ts';
 import type { BrokerInfo } from '../transports/transport.ts';
 import type { ExchangeType } from '../messaging/entity.ts';
-import { viewOf, type Request } from './request.ts';
+import type { Request } from './request.ts';
 import { requestInfo } from './request-info.ts';
 import { parseRate } from './rate-limit.ts';
 import type { Autoscaler } from './autoscale.ts';
+import { MEMORY_COMMANDS } from './memory-commands.ts';
 import { POOL_COMMANDS } from './pool-commands.ts';
+import { REVOKE_COMMANDS } from './revoke-commands.ts';
 import type { Heartbeat } from './heartbeat.ts';
 import type { Executor } from './executor.ts';
 import type { WorkerParts } from './parts.ts';
@@ -32,6 +32,8 @@ export interface Commanded {
   queues(): readonly Queue[];
   addConsumer(queue: Queue): void;
   cancelConsumer(name: string): void;
+  /** Revoked before its time came: announced at once. @param signum not null: it was to be terminated */
+  dropHeld(request: Request, signum: number | null): void;
   readonly autoscaler: Autoscaler | undefined;
   resize(by: number): void;
   restartPool(): void;
@@ -69,62 +71,6 @@ function queryTask(worker: Commanded, args: Arguments): Record<string, unknown> 
     found[request.id] = [where, requestInfo(worker.parts, request)];
   }
   return found;
-}
-
-function revoke(worker: Commanded, args: Arguments): unknown {
-  const { parts, executor } = worker;
-  const wanted = ids(args['task_id']);
-  const terminate = args['terminate'] === true;
-  const ended: string[] = [];
-  const known = new Map<string, Request>();
-  for (const request of everyRequest(worker)) known.set(request.id, request);
-  for (const id of wanted) {
-    parts.revoked.add(id);
-    const request = known.get(id);
-    if (terminate && request && request.state !== 'over') {
-      executor.terminate(request, signalNumber(args['signal']));
-      ended.push(id);
-    } else if (request?.state !== 'running') void storeRevoked(parts, id, request);
-  }
-  if (terminate) return ok(ended.length === 0 ? 'terminate: tasks unknown' : `terminate: ${ended.join(', ')}`);
-  return ok(`tasks {${wanted.map((id) => `'${id}'`).join(', ')}} flagged as revoked`);
-}
-
-/** Whoever waits for the task is told at once, not when the message is met. */
-async function storeRevoked(parts: WorkerParts, id: string, request: Request | undefined): Promise<void> {
-  try {
-    if (request) {
-      const view = viewOf(request.delivery, request.headers, request.body, parts.hostname);
-      if (request.storesErrors) await parts.backend.store(revokedRecord(parts.app, view, 'revoked'));
-      return;
-    }
-    const error = new TaskRevokedError('revoked');
-    await parts.backend.store({
-      taskId: id,
-      status: 'REVOKED',
-      result: { exc_type: error.type, exc_message: error.args, exc_module: error.module },
-      traceback: null,
-      children: [],
-      dateDone: toIso(parts.app.clock.now(), parts.app.conf.timezone ?? null),
-    });
-  } catch (error) {
-    parts.log.error({ error, taskId: id }, 'the revocation could not be stored');
-  }
-}
-
-const SIGNALS: Readonly<Record<string, number>> = {
-  SIGTERM: 15,
-  SIGKILL: 9,
-  SIGINT: 2,
-  SIGQUIT: 3,
-  SIGHUP: 1,
-  SIGUSR1: 10,
-};
-
-function signalNumber(signal: unknown): number {
-  if (typeof signal === 'number') return signal;
-  const name = typeof signal === 'string' ? signal.toUpperCase() : 'SIGTERM';
-  return SIGNALS[name.startsWith('SIG') ? name : `SIG${name}`] ?? 15;
 }
 
 function rateLimit({ parts, executor }: Commanded, args: Arguments): unknown {
@@ -293,8 +239,7 @@ function addConsumer(worker: Commanded, args: Arguments): unknown {
 
 function hello({ parts }: Commanded, args: Arguments): unknown {
   if (args['from_node'] === parts.hostname) return null;
-  const theirs = args['revoked'];
-  if (typeof theirs === 'object' && theirs !== null) for (const id of Object.keys(theirs)) parts.revoked.add(id);
+  parts.revoked.merge(args['revoked']);
   return { revoked: parts.revoked.exchange(), clock: parts.app.lamport.tick() };
 }
 
@@ -318,9 +263,8 @@ export const COMMANDS: Readonly<Record<string, Command>> = {
   query_task: queryTask,
   active_queues: (worker) => worker.queues().map(queueInfo),
   hello,
-  memsample: () => `${(process.memoryUsage.rss() / 1_000_000).toFixed(1)}MB`,
-  revoke,
-  terminate: (worker, args) => revoke(worker, { ...args, terminate: true }),
+  ...MEMORY_COMMANDS,
+  ...REVOKE_COMMANDS,
   rate_limit: rateLimit,
   add_consumer: addConsumer,
   cancel_consumer(worker, args) {

@@ -4,7 +4,9 @@ import { decodeControlRequest, encodeControlReply, type ControlRequest } from '.
 import { pythonRepr } from '../protocol/exception.ts';
 import { stringRepr } from '../protocol/repr.ts';
 import type { Connection, Delivery } from '../transports/transport.ts';
-import { ALIASES, COMMANDS, type Commanded } from './control-commands.ts';
+import type { CommandScope } from '../app/custom-commands.ts';
+import { refusal } from './command-signatures.ts';
+import { ALIASES, COMMANDS, type Command, type Commanded } from './control-commands.ts';
 
 /**
  * Server side of remote control: a mailbox on its own channel of the worker's connection.
@@ -61,10 +63,16 @@ export class ControlServer {
 
   async #execute({ method, arguments: args }: ControlRequest): Promise<unknown> {
     const { log } = this.#worker.parts;
-    const command = COMMANDS[ALIASES[method] ?? method];
-    if (!command || !Object.hasOwn(COMMANDS, ALIASES[method] ?? method)) {
+    const name = Object.hasOwn(ALIASES, method) ? (ALIASES[method] as string) : method;
+    const command = Object.hasOwn(COMMANDS, name) ? COMMANDS[name] : this.#custom(name);
+    if (!command) {
       log.error({ method }, 'no such remote control command');
       return { error: `KeyError(${stringRepr(method)})` };
+    }
+    const refused = refusal(name, args);
+    if (refused !== undefined) {
+      log.error({ method, error: refused }, 'remote control command with wrong arguments');
+      return { error: refused };
     }
     try {
       const value = await command(this.#worker, args);
@@ -73,6 +81,28 @@ export class ControlServer {
       log.error({ error, method }, 'remote control command failed');
       return { error: pythonRepr(error) };
     }
+  }
+
+  /** A command of the app's own. What it does not return is null, as in Celery. */
+  #custom(name: string): Command | undefined {
+    const custom = this.#worker.parts.app.commands.get(name);
+    return (
+      custom &&
+      (async (worker, args) => {
+        const { executor, held, parts } = worker;
+        const idsOf = (requests: Iterable<{ readonly id: string }>): string[] => [...requests].map(({ id }) => id);
+        const scope: CommandScope = {
+          hostname: parts.hostname,
+          get active() {
+            return idsOf(executor.running);
+          },
+          get reserved() {
+            return idsOf([...executor.waiting, ...held]);
+          },
+        };
+        return (await custom.run(scope, args)) ?? null;
+      })
+    );
   }
 
   async #reply({ replyTo, ticket }: ControlRequest, value: unknown): Promise<void> {

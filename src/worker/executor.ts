@@ -187,7 +187,7 @@ export class Executor {
     const held = request.delivery.held();
     if (held !== true && !(await this.#stillHeld(request, held))) return this.#leave(request);
     if (request.state !== 'running') return;
-    if (revoked.has(request.id)) return this.#revoke(request, request.termination ? 'terminated' : 'revoked');
+    if (revoked.covers(request.headers)) return this.#revoke(request, request.termination ? 'terminated' : 'revoked');
     if (request.expiresMs !== undefined && app.clock.now() > request.expiresMs) return this.#revoke(request, 'expired');
     // 2
     if (request.body === undefined && !pool.takesMessages) {

@@ -28,7 +28,7 @@ import type { Counters, WorkerParts } from './parts.ts';
 import type { WorkerVitals } from './vitals.ts';
 import { reportText } from './report.ts';
 import { Request, viewOf } from './request.ts';
-import { RevokedIds } from './revoked.ts';
+import { RevokedIds, type RevokeLimits } from './revoked.ts';
 import { settleRevoked } from './settle.ts';
 import { decide } from './strategy.ts';
 
@@ -243,7 +243,7 @@ export class Worker implements AsyncDisposable {
       hostname,
       log: app.log.child({ worker: hostname }),
       events,
-      revoked: new RevokedIds(app.clock),
+      revoked: new RevokedIds(app.clock, revokeLimits(app.env)),
       timers: new TimerQueue(app.clock),
       backend: await app.backend(),
       counters,
@@ -426,7 +426,7 @@ export class Worker implements AsyncDisposable {
     const request = new Request(delivery, headers, task, { etaMs, expiresMs }, body);
     const decision = decide({
       known: true,
-      revoked: parts.revoked.has(headers.id),
+      revoked: parts.revoked.covers(headers),
       etaMs,
       expiresMs,
       nowMs: app.clock.now(),
@@ -558,12 +558,22 @@ export class Worker implements AsyncDisposable {
       queues: () => this.queues,
       addConsumer: (queue) => this.#inBackground('add consumer', this.#consumer?.addQueue(queue)),
       cancelConsumer: (name) => this.#inBackground('cancel consumer', this.#consumer?.cancelQueue(name)),
+      dropHeld: (request, signum) => this.#dropHeld(request, signum),
       autoscaler: this.#autoscaler,
       restartPool: () => this.#inBackground('restart pool', this.#pool.restart?.()),
       resize: (by) => this.#inBackground('resize pool', this.#resize(by)),
       shutdown: (reason) => void this.stop('warm', reason),
       report: () => reportText(this.app, transport),
     };
+  }
+
+  #dropHeld(request: Request, signum: number | null): void {
+    if (!this.#held.delete(request)) return;
+    request.state = 'over';
+    request.cancelTimers();
+    this.#consumer?.updatePrefetch();
+    if (signum !== null) request.termination = { signum };
+    void settleRevoked(this.#parts as WorkerParts, request, signum === null ? 'revoked' : 'terminated');
   }
 
   #inBackground(what: string, work: Promise<void> | undefined): void {
@@ -674,6 +684,22 @@ export class ShutdownAbort extends UsageError {
   constructor() {
     super('the worker shuts down; the task will run again elsewhere');
   }
+}
+
+/** Source: celery.worker.state `REVOKES_MAX`, `REVOKE_EXPIRES`. */
+function revokeLimits(env: Readonly<Record<string, string | undefined>>): RevokeLimits {
+  const number = (name: string): number | undefined => {
+    const text = env[name];
+    if (text === undefined || text === '') return undefined;
+    const value = Number(text);
+    if (!Number.isFinite(value) || value < 0) throw new UsageError(`${name}: expected a number, got "${text}"`);
+    return value;
+  };
+  const seconds = number('CELERY_WORKER_REVOKE_EXPIRES');
+  return {
+    max: number('CELERY_WORKER_REVOKES_MAX'),
+    lifetimeMs: seconds === undefined ? undefined : seconds * 1000,
+  };
 }
 
 function limitMs(given: Duration | undefined, settingSeconds: number | null): number | null {
