@@ -12,6 +12,7 @@ import type { Io } from './io.ts';
 import { addList } from './list.ts';
 import { addLogtool } from './logtool.ts';
 import { addMigrate } from './migrate.ts';
+import { addEvents } from './monitor/command.ts';
 import { addMulti, multiWords, runMulti } from './multi/command.ts';
 import { addPluginCommands } from './plugin-commands.ts';
 import { addPurge } from './purge.ts';
@@ -37,7 +38,19 @@ Exit codes: 0 done · 1 failed · 2 wrong usage · 69 nobody answered, or no bro
 
 const COMMANDS: readonly ((program: Command, session: Session) => void)[] = [
   ...[addWorker, addCall, addResult, addInspect, addControl, addStatus, addPurge, addReport],
-  ...[addList, addAmqp, addShell, addMigrate, addGraph, addLogtool, addUpgrade, addMulti, addInit, addCompletion],
+  ...[
+    addList,
+    addAmqp,
+    addShell,
+    addMigrate,
+    addGraph,
+    addLogtool,
+    addUpgrade,
+    addMulti,
+    addEvents,
+    addInit,
+    addCompletion,
+  ],
 ];
 
 /** The whole command line, ready to parse. */
