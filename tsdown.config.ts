@@ -4,6 +4,7 @@ export default defineConfig({
   entry: [
     'src/index.ts',
     'src/worker/index.ts',
+    'src/beat/index.ts',
     'src/testing/index.ts',
     'src/events/index.ts',
     'src/diagnostics/{otel,prometheus}.ts',

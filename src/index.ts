@@ -37,6 +37,11 @@ export {
   State,
   UNREADY_STATES,
 } from './result/states.ts';
+export type { BeatEntry, PeriodicTask } from './app/periodic.ts';
+export { crontab, Crontab, type CrontabOptions } from './schedules/crontab.ts';
+export type { CrontabValue } from './schedules/crontab-field.ts';
+export { every, Interval, type IntervalOptions } from './schedules/interval.ts';
+export type { Schedule, ScheduleContext } from './schedules/schedule.ts';
 export type { Clock } from './runtime/clock.ts';
 export type { Duration } from './runtime/duration.ts';
 export type { Logger, LogLevel } from './runtime/logger.ts';

@@ -23,6 +23,8 @@ import { resultFrom } from '../result/result-from.ts';
 import { RetryingBackend } from '../result/retrying-backend.ts';
 import type { ResultSource } from '../result/source.ts';
 import { TaskResult } from '../result/task-result.ts';
+import type { PeriodicTask } from './periodic.ts';
+import type { Schedule } from '../schedules/schedule.ts';
 import { systemClock, type Clock } from '../runtime/clock.ts';
 import { LogRelay } from '../runtime/log-relay.ts';
 import type { Logger } from '../runtime/logger.ts';
@@ -119,6 +121,9 @@ export class Celery {
    */
   readonly task: DefineTask;
 
+  /** What beat sends besides the setting `beatSchedule`, by name. */
+  readonly periodicTasks: Map<string, PeriodicTask> = new Map();
+
   readonly #options: Pick<CeleryOptions, 'broker' | 'backend'>;
   readonly #errors = new Map<string, (args: readonly unknown[]) => Error>();
   readonly #errorNames = new Map<unknown, string>();
@@ -163,6 +168,23 @@ export class Celery {
     this.tasks.add(task);
     this.#definitions.set(name, task);
     return new TaskHandle(this, task);
+  }
+
+  /**
+   * Sends a signature whenever the schedule says so, as long as a beat runs for this app. The same name replaces.
+   *
+   * @param options of each run; Celery's `expires` counts from the moment of sending
+   * @example
+   * app.addPeriodicTask('nightly', crontab({ hour: 3, minute: 0, timezone: 'Europe/Paris' }), add.s(2, 3));
+   */
+  addPeriodicTask<Out, Handle>(
+    name: string,
+    schedule: Schedule,
+    signature: Signature<[], Out, Handle>,
+    options?: CallOptions,
+  ): void {
+    const dict = (options === undefined ? signature : signature.set(options)).toJSON();
+    this.periodicTasks.set(name, { name, schedule, call: () => dict });
   }
 
   /** The settings in force: checked, complete, frozen. */

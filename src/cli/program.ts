@@ -1,5 +1,6 @@
 import { Command, CommanderError } from 'commander';
 import { addAmqp } from './amqp.ts';
+import { addBeat } from './beat.ts';
 import { addCall } from './call.ts';
 import { addCompletion, candidates } from './completion.ts';
 import { addControl } from './control.ts';
@@ -37,7 +38,7 @@ Exit codes: 0 done · 1 failed · 2 wrong usage · 69 nobody answered, or no bro
 `;
 
 const COMMANDS: readonly ((program: Command, session: Session) => void)[] = [
-  ...[addWorker, addCall, addResult, addInspect, addControl, addStatus, addPurge, addReport],
+  ...[addWorker, addBeat, addCall, addResult, addInspect, addControl, addStatus, addPurge, addReport],
   ...[
     addList,
     addAmqp,

@@ -9,7 +9,9 @@ import type { LogLevel } from '../runtime/logger.ts';
 import { parseAutoscale } from '../worker/autoscale.ts';
 import { measure } from '../diagnostics/prometheus.ts';
 import { HealthServer, Worker, type WorkerOptions } from '../worker/index.ts';
+import { Beat } from '../beat/beat.ts';
 import { banner } from './banner.ts';
+import { storeOf } from './beat.ts';
 import { addDaemonOptions, daemonize, expandFile, type DaemonFlags } from './daemon.ts';
 import { CommandError, EXIT } from './exit.ts';
 import type { Output } from './io.ts';
@@ -50,6 +52,8 @@ interface WorkerFlags extends DaemonFlags {
   readonly discard?: boolean;
   readonly json?: boolean;
   readonly health?: string;
+  readonly beat?: boolean;
+  readonly scheduleFilename?: string;
 }
 
 /** `celeriac worker -A app.ts`: consumes queues and runs their tasks until it is told to stop. */
@@ -97,6 +101,8 @@ export function addWorker(program: Command, session: Session): void {
     .option('--purge', 'drop what waits in the queues first')
     .addOption(new Option('--discard').hideHelp())
     .option('--health <where>', 'answer /live, /ready and /metrics on a port, host:port or socket path')
+    .option('-B, --beat', 'send periodic tasks too; with one worker only')
+    .option('-s, --schedule-filename <file>', 'where the last runs are kept (default: celerybeat-schedule.json)')
     .option('-j, --json', 'the log as lines of JSON')
     .addHelpText(
       'after',
@@ -242,6 +248,7 @@ async function runWorker(
   try {
     await using health = await startHealth(worker, flags.health ?? app.conf.workerHealth);
     if (health) app.log.info({ address: health.address }, 'health server listens');
+    await using _beat = flags.beat ? embeddedBeat(session, app, flags.scheduleFilename) : undefined;
     const { error } = await worker.run();
     if (error !== undefined) throw error;
     return interrupted ? EXIT.failure : EXIT.ok;
@@ -249,6 +256,19 @@ async function runWorker(
     undoSignals();
     undoCrash();
   }
+}
+
+/** Embedded beat looks every second, as in Celery; one that fails is reported and leaves the worker alone. */
+function embeddedBeat(session: Session, app: Celery, file: string | undefined): AsyncDisposable {
+  const stop = new AbortController();
+  const beat = new Beat(app, { store: storeOf(session, app, file), maxInterval: '1s' });
+  const ended = beat.run({ signal: stop.signal }).catch((error: unknown) => app.log.error({ error }, 'beat failed'));
+  return {
+    async [Symbol.asyncDispose]() {
+      stop.abort();
+      await ended;
+    },
+  };
 }
 
 /** Metrics are served where their package is installed. */

@@ -29,7 +29,7 @@ export interface BeatSettings {
 }
 
 export const BEAT_SETTINGS: SettingsOf<BeatSettings> = {
-  beatSchedule: { type: 'object', default: {}, meaning: 'Periodic task entries', status: 'accepted' },
+  beatSchedule: { type: 'object', default: {}, meaning: 'Periodic task entries', status: 'used' },
   beatScheduler: {
     type: 'text',
     default: 'celery.beat:PersistentScheduler',
@@ -44,7 +44,7 @@ export const BEAT_SETTINGS: SettingsOf<BeatSettings> = {
     unit: 'path',
     meaning: 'Schedule database file',
     flag: 'celeriac beat -s, celeriac worker -s',
-    status: 'accepted',
+    status: 'used',
   },
   beatSyncEvery: {
     type: 'count',
@@ -59,7 +59,7 @@ export const BEAT_SETTINGS: SettingsOf<BeatSettings> = {
     unit: 's',
     meaning: 'Max sleep between checks; 0 = scheduler default 300',
     flag: 'celeriac beat --max-interval',
-    status: 'accepted',
+    status: 'used',
   },
   beatCronStartingDeadline: {
     type: 'seconds',
@@ -67,7 +67,7 @@ export const BEAT_SETTINGS: SettingsOf<BeatSettings> = {
     nullable: true,
     unit: 's',
     meaning: 'Skip missed crontab runs older than this',
-    status: 'accepted',
+    status: 'used',
   },
   beatLogfile: {
     type: 'text',

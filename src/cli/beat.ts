@@ -1,0 +1,97 @@
+import { InvalidArgumentError, Option, type Command } from 'commander';
+import { Beat } from '../beat/beat.ts';
+import { FileStore } from '../beat/file-store.ts';
+import { loadIncludes } from '../app/load-source.ts';
+import { parseSettingAssignments } from '../app/setting-assignments.ts';
+import type { Celery } from '../app/celery.ts';
+import type { LogLevel } from '../runtime/logger.ts';
+import { onStopSignals } from '../runtime/signals.ts';
+import { addDaemonOptions, daemonize, type DaemonFlags } from './daemon.ts';
+import { EXIT } from './exit.ts';
+import { jsonFormat } from './logging/json-format.ts';
+import { LEVEL_NAMES, parseLevel } from './logging/levels.ts';
+import { Printer } from './logging/printer.ts';
+import { textFormat } from './logging/text-format.ts';
+import { moreNames, seconds } from './options.ts';
+import type { Session } from './session.ts';
+
+interface BeatFlags extends DaemonFlags {
+  readonly loglevel: LogLevel;
+  readonly schedule?: string;
+  readonly scheduler?: string;
+  readonly maxInterval?: number;
+  readonly include?: readonly string[];
+  readonly json?: boolean;
+}
+
+/** `celeriac beat -A app.ts`: sends periodic tasks when they are due. */
+export function addBeat(program: Command, session: Session): void {
+  addDaemonOptions(program.command('beat'))
+    .description('send periodic tasks when they are due; run exactly one')
+    .argument('[settings...]', 'settings for this beat alone: beat.max_loop_interval=5')
+    .option('-s, --schedule <file>', 'where the last runs are kept (default: celerybeat-schedule.json)')
+    .addOption(new Option('-S, --scheduler <name>', 'only the file scheduler is there').argParser(fileScheduler))
+    .addOption(new Option('--max-interval <seconds>', 'longest sleep between two looks').argParser(seconds))
+    .addOption(
+      new Option('-l, --loglevel <level>', `one of ${LEVEL_NAMES}`).argParser(parseLevel).default('info', 'INFO'),
+    )
+    .option('-f, --logfile <file>', 'log of the process in the background')
+    .addOption(new Option('-I, --include <modules>', 'more files with tasks').argParser(moreNames))
+    .option('-j, --json', 'the log as lines of JSON')
+    .action(async (settings: readonly string[], flags: BeatFlags) => {
+      const undo = await daemonize(session, flags);
+      if (undo === 'detached') return;
+      try {
+        const app = await session.app('tasks');
+        if (settings.length > 0) app.configure(parseSettingAssignments(settings, 'beat'));
+        await loadIncludes(app, session.loader, flags.include ?? [], session.io.cwd());
+        await run(session, app, flags);
+      } finally {
+        undo();
+      }
+    });
+}
+
+async function run(session: Session, app: Celery, flags: BeatFlags): Promise<void> {
+  const { io } = session;
+  const format = flags.json ? jsonFormat : textFormat({ colours: session.colours(io.stderr) });
+  const printer = new Printer({ output: io.stderr, clock: io.clock, level: flags.loglevel, format });
+  session.useLog(app, printer);
+  const maxInterval = flags.maxInterval === undefined ? undefined : flags.maxInterval * 1000;
+  const beat = new Beat(app, { store: storeOf(session, app, flags.schedule), maxInterval });
+  if (!session.options.quiet && !flags.json) session.print(banner(app, beat, (await app.transport()).displayUrl));
+  const stop = new AbortController();
+  const undoSignals = onStopSignals({
+    source: io.signals,
+    env: io.env,
+    stop: (how) => (how === 'now' ? io.exit(EXIT.failure) : stop.abort()),
+  });
+  try {
+    await beat.run({ signal: stop.signal });
+  } finally {
+    undoSignals();
+    printer.flush();
+  }
+}
+
+/** The file that `-s` names, else the one of the settings. */
+export function storeOf(session: Session, app: Celery, file: string | undefined): FileStore | undefined {
+  return file === undefined ? undefined : new FileStore(session.path(file), app.log);
+}
+
+function banner(app: Celery, beat: Beat, broker: string): string {
+  const rows = [
+    ['broker', broker],
+    ['db', beat.store.name],
+    ['timezone', app.conf.timezone ?? (app.conf.enableUtc ? 'UTC' : 'local')],
+    ['maxinterval', `${beat.maxIntervalMs / 1000} s`],
+  ];
+  return `celeriac beat\n${rows.map(([name, value]) => `    . ${name} -> ${value}`).join('\n')}`;
+}
+
+function fileScheduler(name: string): string {
+  if (['celery.beat:PersistentScheduler', 'celery.beat.PersistentScheduler', 'persistent', 'file'].includes(name)) {
+    return name;
+  }
+  throw new InvalidArgumentError('Only the file scheduler is there: leave -S away.');
+}

@@ -1,0 +1,268 @@
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { Beat, FileStore, type BeatState, type ScheduleStore } from '../../src/beat/index.ts';
+import {
+  Celery,
+  crontab,
+  every,
+  ImproperlyConfigured,
+  type CeleryOptions,
+  type SignatureDict,
+} from '../../src/index.ts';
+import { ManualClock } from '../../src/testing/index.ts';
+import { until } from '../support/until.ts';
+
+const START = Date.UTC(2026, 0, 1, 9, 35, 17);
+
+/** Keeps what a file would, and may fail as a crash does. */
+class MemoryStore implements ScheduleStore {
+  readonly name = 'memory';
+  state: BeatState | undefined;
+  saves = 0;
+  failAfter = Infinity;
+  async load(): Promise<BeatState | undefined> {
+    return this.state;
+  }
+  async save(state: BeatState): Promise<void> {
+    if (this.saves >= this.failAfter) throw new Error('power cut');
+    this.saves++;
+    this.state = state;
+  }
+}
+
+interface Rig {
+  readonly app: Celery;
+  readonly clock: ManualClock;
+  readonly sent: SignatureDict[];
+}
+
+function rig(settings: CeleryOptions = {}): Rig {
+  const clock = new ManualClock(START);
+  const app = new Celery({ broker: 'memory://', backend: 'disabled://', clock, ...settings });
+  const sent: SignatureDict[] = [];
+  const send = app.sender.sendDetached.bind(app.sender);
+  app.sender.sendDetached = (dict, ...rest) => {
+    sent.push(dict);
+    return send(dict, ...rest);
+  };
+  return { app, clock, sent };
+}
+
+const names = (sent: readonly SignatureDict[]): string[] => sent.map(({ task }) => task);
+
+describe('beat', () => {
+  test('a new entry runs after its interval, an old one at once and only once', async () => {
+    const { app, clock, sent } = rig({ beatSchedule: { tick: { task: 'math.tick', schedule: 30, args: [1] } } });
+    const store = new MemoryStore();
+    const beat = new Beat(app, { store });
+    expect(await beat.tick()).toBe(30_000);
+    await clock.advance(30_000);
+    expect(await beat.tick()).toBe(30_000);
+    expect(sent).toMatchObject([{ task: 'math.tick', args: [1] }]);
+    await clock.advance(3_600_000);
+    const later = new Beat(app, { store });
+    await later.tick();
+    await later.tick();
+    expect(sent).toHaveLength(2);
+    expect(store.state?.entries['tick']?.totalRunCount).toBe(2);
+    await app.close();
+  });
+
+  test('1,000 entries of one second keep pace', async () => {
+    const beatSchedule = Object.fromEntries(
+      Array.from({ length: 1000 }, (_, i) => [`entry-${i}`, { task: 'math.tick', schedule: 1, args: [i] }]),
+    );
+    const { app, clock, sent } = rig({ beatSchedule });
+    const beat = new Beat(app, { store: new MemoryStore() });
+    await beat.tick();
+    for (let second = 0; second < 10; second++) {
+      await clock.advance(1000);
+      await beat.tick();
+    }
+    expect(sent).toHaveLength(10_000);
+    await app.close();
+  });
+
+  test('arguments given as a function are made for each run', async () => {
+    let runs = 0;
+    const { app, clock, sent } = rig({
+      beatSchedule: {
+        lazy: { task: 'math.tick', schedule: '1s', args: () => [++runs], options: { queue: 'slow', expires: 60 } },
+      },
+    });
+    const beat = new Beat(app, { store: new MemoryStore() });
+    await beat.tick();
+    for (let i = 0; i < 2; i++) {
+      await clock.advance(1000);
+      await beat.tick();
+    }
+    expect(sent.map(({ args }) => args)).toEqual([[1], [2]]);
+    expect(sent[0]?.options).toMatchObject({ queue: 'slow', expires: 60 });
+    await app.close();
+  });
+
+  test('entries of the app: typed signatures, wall-clock times', async () => {
+    const { app, clock, sent } = rig();
+    const add = app.task('math.add', (x: number, y: number) => x + y);
+    app.addPeriodicTask('nightly', crontab({ hour: 3, minute: 0, timezone: 'Europe/Paris' }), add.s(2, 3));
+    app.addPeriodicTask('often', every('12h'), add.s(1, 1), { queue: 'slow' });
+    // @ts-expect-error: an argument is missing
+    app.addPeriodicTask('broken', every('500h'), add.s(1));
+    const beat = new Beat(app, { store: new MemoryStore() });
+    await beat.tick();
+    await clock.advance(Date.UTC(2026, 0, 2, 1, 59) - START);
+    await beat.tick();
+    expect(names(sent)).toEqual(['math.add']);
+    expect(sent[0]).toMatchObject({ args: [1, 1], options: { queue: 'slow' } });
+    await clock.advance(60_000);
+    await beat.tick();
+    expect(sent[1]).toMatchObject({ args: [2, 3] });
+    await app.close();
+  });
+
+  test.each([
+    [3600, 0],
+    [20 * 3600, 1],
+  ])('a crontab missed for 10 hours with a deadline of %i s runs %i times', async (deadline, runs) => {
+    const { app, clock, sent } = rig({
+      beatCronStartingDeadline: deadline,
+      beatSchedule: { noon: { task: 'math.tick', schedule: crontab({ hour: 12, minute: 0 }) } },
+    });
+    const beat = new Beat(app, { store: new MemoryStore() });
+    await beat.tick();
+    await clock.advance(Date.UTC(2026, 0, 1, 22) - START);
+    await beat.tick();
+    expect(sent).toHaveLength(runs);
+    await clock.advance(14 * 3_600_000);
+    await beat.tick();
+    expect(sent).toHaveLength(runs + 1);
+    await app.close();
+  });
+
+  test('what was decided and not known to be sent is sent again under its id', async () => {
+    const settings = { beatSchedule: { tick: { task: 'math.tick', schedule: 30 } } };
+    const { app, clock, sent } = rig(settings);
+    const store = new MemoryStore();
+    const beat = new Beat(app, { store });
+    await beat.tick();
+    await clock.advance(30_000);
+    store.failAfter = store.saves + 1; // decided, sent, and then the power goes
+    await expect(beat.tick()).rejects.toThrow('power cut');
+    store.failAfter = Infinity;
+    await new Beat(app, { store }).tick();
+    expect(sent).toHaveLength(2);
+    expect(sent[1]?.options['task_id']).toBe(sent[0]?.options['task_id']);
+    expect(store.state?.entries['tick']?.pending).toBeUndefined();
+    await app.close();
+  });
+
+  test('what cannot be sent is done and reported', async () => {
+    const { app, clock } = rig({
+      beatSchedule: { bad: { task: 'math.tick', schedule: 30, args: () => [() => 0] } },
+    });
+    const beat = new Beat(app, { store: new MemoryStore() });
+    await beat.tick();
+    await clock.advance(30_000);
+    expect(await beat.tick()).toBe(30_000);
+    await app.close();
+  });
+
+  test('results that the store does not drop itself are cleaned up every night', async () => {
+    const of = async (backend: string): Promise<string[]> => {
+      const { app } = rig({ backend });
+      const store = new MemoryStore();
+      await new Beat(app, { store }).tick();
+      await app.close();
+      return Object.keys(store.state?.entries ?? {});
+    };
+    const folder = await mkdtemp(join(tmpdir(), 'celeriac-beat-'));
+    expect(await of(`sqlite:///${folder}/results.db`)).toEqual(['celery.backend_cleanup']);
+    expect(await of('disabled://')).toEqual([]);
+    await rm(folder, { recursive: true });
+  });
+
+  test.each([{ task: 'a' }, { schedule: 1 }, { task: 'a', schedule: -1 }, { task: 'a', schedule: 'often' }, 'a'])(
+    'refuses the entry %j by name',
+    async (entry) => {
+      const { app } = rig({ beatSchedule: { wrong: entry } });
+      const failed = new Beat(app, { store: new MemoryStore() }).tick();
+      await expect(failed).rejects.toThrow(ImproperlyConfigured);
+      await expect(failed).rejects.toThrow(/"wrong"/);
+      await app.close();
+    },
+  );
+});
+
+describe('the schedule file', () => {
+  let folder: string;
+  beforeEach(async () => (folder = await mkdtemp(join(tmpdir(), 'celeriac-beat-'))));
+  afterEach(() => rm(folder, { recursive: true }));
+
+  test('what cannot be read is kept aside', async () => {
+    const file = join(folder, 'schedule.json');
+    await writeFile(file, '{"version": 1, "entries": ');
+    const { app } = rig();
+    const store = new FileStore(file, app.log);
+    expect(await store.load()).toBeUndefined();
+    expect(await readFile(`${file}.unreadable`, 'utf8')).toContain('"entries": ');
+    const state = {
+      timezone: 'UTC',
+      enableUtc: true,
+      entries: { a: { lastRunMs: 1, totalRunCount: 2, pending: 'id' } },
+    };
+    await store.save(state);
+    expect(await store.load()).toEqual({ version: undefined, ...state });
+    await app.close();
+  });
+
+  test(
+    'a beat killed 20 times within its runs loses none and sends none under two ids',
+    { timeout: 120_000 },
+    async () => {
+      const script = fileURLToPath(new URL('./process.ts', import.meta.url));
+      const broker = `sqlite:///${folder}/broker.db`;
+      const schedule = join(folder, 'schedule.json');
+      const start = async (): Promise<ReturnType<typeof spawn>> => {
+        const stdio = ['ignore', 'pipe', 'inherit'] as const;
+        const child = spawn(process.execPath, ['--import', 'tsx', script, broker, schedule], { stdio: [...stdio] });
+        await once(child.stdout as NonNullable<typeof child.stdout>, 'data');
+        return child;
+      };
+      const count = async (): Promise<number> => {
+        const text = await readFile(schedule, 'utf8').catch(() => '{}');
+        return (JSON.parse(text) as Partial<BeatState>).entries?.['tick']?.totalRunCount ?? 0;
+      };
+      let seen = 0;
+      for (let kill = 0; kill < 20; kill++) {
+        const child = await start();
+        const target = seen + 1 + (kill % 3);
+        await until(async () => (seen = await count()) >= target, { message: `${target} runs`, timeoutMs: 20_000 });
+        child.kill('SIGKILL');
+        await once(child, 'exit');
+      }
+      const last = await start();
+      last.kill('SIGTERM');
+      await once(last, 'exit');
+      const decided = await count();
+      const app = new Celery({ broker, backend: 'disabled://' });
+      const ids: string[] = [];
+      await using connection = await (await app.transport()).connect();
+      const channel = await connection.channel();
+      for (let next = await channel.get('celery'); next; next = await channel.get('celery')) {
+        ids.push(next.message.headers['id'] as string);
+        await next.ack();
+      }
+      const unique = new Set(ids).size;
+      console.log(
+        `beat: 20 kills, ${decided} runs decided, ${unique} ids sent, ${ids.length - unique} sent again under the same id`,
+      );
+      expect(unique).toBe(decided);
+      await app.close();
+    },
+  );
+});
