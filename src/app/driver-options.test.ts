@@ -19,6 +19,43 @@ test('publishing over AMQP is confirmed, unless the settings say otherwise', () 
   expect(confirms({ preset: 'celery', brokerTransportOptions: { confirm_publish: true } })).toBe(true);
 });
 
+test('settings of the broker reach the AMQP driver, unless its own options say otherwise', () => {
+  const settings = {
+    brokerHeartbeat: '7s',
+    brokerLoginMethod: 'AMQPLAIN',
+    brokerConnectionTimeout: 3,
+    brokerNativeDelayedDeliveryQueueType: 'classic',
+  } as const;
+  for (const url of ['amqp://', 'amqps://host', 'pyamqp://host', 'librabbitmq://host']) {
+    expect(brokerOptions(resolveConfig(settings), url)).toEqual({
+      confirm_publish: true,
+      heartbeat: 7,
+      login_method: 'AMQPLAIN',
+      connect_timeout: 3,
+      native_delayed_delivery_queue_type: 'classic',
+    });
+  }
+  expect(brokerOptions(resolveConfig(settings), 'redis://')).toEqual({});
+  const brokerTransportOptions = {
+    heartbeat: 0,
+    loginMethod: 'PLAIN',
+    socket_connect_timeout: 9,
+    native_delayed_delivery_queue_type: 'quorum',
+    confirmPublish: false,
+  };
+  expect(brokerOptions(resolveConfig({ ...settings, brokerTransportOptions }), 'amqp://')).toEqual(
+    brokerTransportOptions,
+  );
+});
+
+test("Celery's own heartbeat and login method are left to the AMQP driver", () => {
+  const options = brokerOptions(resolveConfig({ brokerConnectionTimeout: 0 }), 'amqp://');
+  expect(Object.keys(options)).not.toContain('heartbeat');
+  expect(Object.keys(options)).not.toContain('login_method');
+  expect(options['connect_timeout']).toBe(1);
+  expect(brokerOptions(resolveConfig({ brokerHeartbeat: 0 }), 'amqp://')['heartbeat']).toBe(0);
+});
+
 test('settings of the Redis result backend reach its driver and no other', () => {
   const provider = (): { password: string } => ({ password: 'x' });
   const conf = resolveConfig({

@@ -6,18 +6,50 @@ import { SETTINGS, type Config } from './settings.ts';
  * options themselves say wins.
  */
 
-type BrokerSettings = Pick<Config, 'brokerTransportOptions' | 'brokerUseSsl' | 'publisherConfirms'>;
+type BrokerSettings = Pick<
+  Config,
+  | 'brokerTransportOptions'
+  | 'brokerUseSsl'
+  | 'publisherConfirms'
+  | 'brokerConnectionTimeout'
+  | 'brokerHeartbeat'
+  | 'brokerLoginMethod'
+  | 'brokerNativeDelayedDeliveryQueueType'
+>;
 
-const AMQP_URL = /^(?:amqps?|pyamqp)\b/i;
+const AMQP_URL = /^(?:amqps?|pyamqp|librabbitmq)\b/i;
 
-/** `brokerTransportOptions` with `brokerUseSsl` as `ssl`, and for AMQP `publisherConfirms` as `confirm_publish`. */
+/** `brokerTransportOptions` with `brokerUseSsl` as `ssl`, and for AMQP the settings `broker…` and `publisherConfirms`. */
 export function brokerOptions(conf: BrokerSettings, url: string): TransportOptions {
   const options = conf.brokerTransportOptions ?? {};
   return {
     ...(conf.brokerUseSsl === false ? {} : { ssl: conf.brokerUseSsl }),
-    ...(AMQP_URL.test(url) && !('confirmPublish' in options) ? { confirm_publish: conf.publisherConfirms } : {}),
+    ...(AMQP_URL.test(url) ? amqpOptions(conf, options) : {}),
     ...options,
   };
+}
+
+/** Differs: Celery's 120 s of `brokerHeartbeat` are left to the driver, which notices a dead broker sooner. */
+function amqpOptions(conf: BrokerSettings, options: TransportOptions): TransportOptions {
+  const heartbeat = conf.brokerHeartbeat;
+  const own: readonly [value: unknown, name: string, ...aliases: string[]][] = [
+    [conf.publisherConfirms, 'confirm_publish', 'confirmPublish'],
+    [
+      Math.max(1, conf.brokerConnectionTimeout),
+      'connect_timeout',
+      'connectTimeout',
+      'socket_connect_timeout',
+      'socketConnectTimeout',
+    ],
+    [heartbeat === SETTINGS.brokerHeartbeat.default ? null : heartbeat, 'heartbeat'],
+    [conf.brokerLoginMethod, 'login_method', 'loginMethod'],
+    [conf.brokerNativeDelayedDeliveryQueueType, 'native_delayed_delivery_queue_type', 'nativeDelayedDeliveryQueueType'],
+  ];
+  return Object.fromEntries(
+    own
+      .filter(([value, ...names]) => value !== null && names.every((name) => options[name] === undefined))
+      .map(([value, name]) => [name, value]),
+  );
 }
 
 type RedisSettings = Pick<

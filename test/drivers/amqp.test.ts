@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { connect as rawConnect } from 'amqplib';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { ChannelError, OperationalError } from '../../src/errors.ts';
+import { Celery } from '../../src/index.ts';
 import { exchange, queue } from '../../src/messaging/entity.ts';
 import { failover } from '../../src/transports/failover.ts';
 import { missing } from '../support/available.ts';
@@ -54,6 +55,22 @@ describe.skipIf(reason !== undefined)(`RabbitMQ${reason === undefined ? '' : ` (
     }
     const queues = await server.list<{ name: string }>('list_queues', vhost, 'name');
     expect(queues.map((one) => one.name).sort()).toEqual(['by-AMQPLAIN', 'by-PLAIN']);
+  });
+
+  test("an app's brokerHeartbeat and brokerLoginMethod are what the broker sees", async () => {
+    const broker = await server.vhost();
+    const app = new Celery({ broker, backend: 'disabled://', brokerHeartbeat: 7, brokerLoginMethod: 'AMQPLAIN' });
+    try {
+      await app.send('any', []);
+      const columns = ['vhost', 'timeout', 'auth_mechanism'];
+      const links = JSON.parse(await server.ctl('-q', 'list_connections', '--formatter', 'json', ...columns)) as {
+        vhost: string;
+      }[];
+      const vhost = decodeURIComponent(new URL(broker).pathname.slice(1));
+      expect(links.filter((link) => link.vhost === vhost)).toEqual([{ vhost, timeout: 7, auth_mechanism: 'AMQPLAIN' }]);
+    } finally {
+      await app.close();
+    }
   });
 
   test('a wrong password is final; a closed port or absent virtual host is not', async () => {

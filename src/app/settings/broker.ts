@@ -120,7 +120,7 @@ export const BROKER_SETTINGS: SettingsOf<BrokerSettings> = {
     default: 120,
     unit: 's',
     meaning: 'Requested AMQP heartbeat',
-    status: 'accepted',
+    status: 'used',
   },
   brokerHeartbeatCheckrate: {
     type: 'number',
@@ -133,14 +133,14 @@ export const BROKER_SETTINGS: SettingsOf<BrokerSettings> = {
     default: null,
     nullable: true,
     meaning: 'SASL mechanism (PLAIN, EXTERNAL, AMQPLAIN)',
-    status: 'accepted',
+    status: 'used',
   },
   brokerNativeDelayedDeliveryQueueType: {
     type: 'oneOf',
     values: ['quorum', 'classic'],
     default: 'quorum',
     meaning: 'Queue type of delay queues: quorum, classic',
-    status: 'accepted',
+    status: 'used',
   },
   brokerPoolLimit: {
     type: 'count',
