@@ -69,6 +69,53 @@ describe.skipIf(reason !== undefined)('what only AMQP has', () => {
   });
 });
 
+describe.skipIf(reason !== undefined)('delayed delivery in the broker', () => {
+  test('a far ETA leaves the worker, waits in a level and arrives', { timeout: 90_000 }, async () => {
+    const server = await node();
+    const broker = await server.vhost();
+    const vhost = decodeURIComponent(new URL(broker).pathname.slice(1));
+    const app = new Celery({
+      broker,
+      backend: 'disabled://',
+      taskDefaultQueueType: 'quorum',
+      etaHorizon: 1,
+      brokerTransportOptions: { native_delayed_delivery: true },
+      brokerNativeDelayedDeliveryQueueType: 'classic',
+    });
+    const runs: number[] = [];
+    app.task('ts.late', () => void runs.push(Date.now()));
+    const worker = new Worker(app, { hostname: 'ts@test' });
+    interface Row {
+      readonly name: string;
+      readonly messages: number;
+      readonly type: string;
+    }
+    const queues = (): Promise<Row[]> => server.list<Row>('list_queues', vhost, 'name', 'messages', 'type');
+    const isLevel = ({ name }: Row): boolean => /^celery_delayed_\d+$/.test(name);
+    try {
+      await worker.start();
+      const dueMs = Date.now() + 20_000;
+      await app.send('ts.late', [], { eta: new Date(dueMs) });
+      let rows: Row[] = [];
+      const waits = async (): Promise<boolean> => {
+        rows = await queues();
+        const own = rows.find(({ name }) => name === 'celery');
+        return own?.messages === 0 && rows.filter(isLevel).some(({ messages }) => messages === 1);
+      };
+      await until(waits, { message: 'the message waits in a level', timeoutMs: 30_000 });
+      expect(rows.filter(isLevel)).toHaveLength(28);
+      expect(new Set(rows.filter(isLevel).map(({ type }) => type))).toEqual(new Set(['classic']));
+      expect(runs).toEqual([]);
+      await until(() => runs.length > 0, { message: 'the task has run', timeoutMs: 30_000 });
+      expect(runs[0]).toBeGreaterThanOrEqual(dueMs);
+      expect(runs).toHaveLength(1);
+    } finally {
+      await worker.stop('cold');
+      await app.close();
+    }
+  });
+});
+
 describe.skipIf(reason !== undefined).each(KINDS)(
   'a mixed fleet on one %s queue of RabbitMQ',
   (_, settings, config) => {
