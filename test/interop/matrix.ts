@@ -128,7 +128,7 @@ export function interopMatrix(name: string, reason: string | undefined, meet: ()
           expect(error).toBeInstanceOf(RemoteError);
           const { type, module, args, traceback } = error as RemoteError;
           expect([type, module, args]).toEqual(['ValueError', 'builtins', ['it broke']]);
-          expect(traceback).toContain('raise ValueError(text)');
+          expect(traceback).toContain('raise ValueError(');
         });
 
         test('retries, ids, headers, limits, ETA', async () => {
