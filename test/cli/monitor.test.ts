@@ -1,5 +1,5 @@
 import { execFileSync } from 'node:child_process';
-import { existsSync, mkdtempSync, rmSync } from 'node:fs';
+import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -8,6 +8,7 @@ import { Celery } from '../../src/app/celery.ts';
 import { Dumper } from '../../src/cli/monitor/dump.ts';
 import { run } from '../../src/cli/program.ts';
 import { testWorker } from '../../src/testing/index.ts';
+import { missing } from '../support/available.ts';
 import { until } from '../support/until.ts';
 import { cli, testIo } from './io.ts';
 
@@ -49,9 +50,9 @@ test('events --dump tells what a worker does; without a terminal there is no scr
   expect(await cli(['-b', url, 'top'])).toMatchObject({ code: 2 });
 });
 
-const TMUX = '/usr/bin/tmux';
+const TMUX = 'tmux';
 
-test.skipIf(!existsSync(TMUX))(
+test.skipIf(missing('tmux'))(
   'top in a terminal: workers, tasks, details, revoke, quit',
   { timeout: 120_000 },
   async () => {

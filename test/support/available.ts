@@ -4,8 +4,7 @@ import { inject } from 'vitest';
 export interface Available {
   readonly redis: string;
   readonly rabbitmq: string;
-  readonly postgres: string;
-  readonly mariadb: string;
+  readonly tmux: string;
   readonly python: string;
 }
 

@@ -102,8 +102,7 @@ export default function setup(project: TestProject): () => void {
   const available: Available = {
     redis: attempt(server('redis-server', 'redis-server')),
     rabbitmq: attempt(server('rabbitmq-server', 'rabbitmq-server')),
-    postgres: attempt(server('/usr/lib/postgresql/15/bin/postgres', 'postgresql-15')),
-    mariadb: attempt(server('mariadbd', 'mariadb-server-core', 'mariadb-client-core')),
+    tmux: attempt(server('tmux', 'tmux')),
     python: attempt(python),
   };
   const absent = Object.values(available).filter((reason) => reason !== '');
