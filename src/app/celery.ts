@@ -1,43 +1,35 @@
-import { planOf } from './canvas-plan.ts';
-import { streamGroup, type StreamedGroup, type StreamOptions } from './stream-group.ts';
-import type { CanvasPlan } from '../canvas/outline.ts';
-import { Cancellation } from '../runtime/cancellation.ts';
 import { hostname } from 'node:os';
-import { resolve } from 'node:path';
 import { pathToFileURL } from 'node:url';
-import type { ResultBackend, ResultRecord } from '../backends/backend.ts';
-import { openBackend } from '../backends/drivers.ts';
-import { Call, type SendLimits } from '../canvas/call.ts';
-import { asDict, callDict } from '../canvas/dict.ts';
+import type { ResultBackend } from '../backends/backend.ts';
 import type { CallOptions } from '../canvas/call-options.ts';
-import { sendLimits } from '../canvas/call.ts';
+import { Call, sendLimits, type SendLimits } from '../canvas/call.ts';
+import { asDict, callDict } from '../canvas/dict.ts';
+import type { CanvasPlan } from '../canvas/outline.ts';
 import type { AnySignature, Signature } from '../canvas/types.ts';
 import { wireOptions, type WireOptions } from '../canvas/wire-options.ts';
-import { ImproperlyConfigured, NotRegistered, UsageError } from '../errors.ts';
-import { fromExceptionRecord } from '../protocol/exception.ts';
-import { resultCodec, type ResultTuple } from '../protocol/result.ts';
+import { ImproperlyConfigured, UsageError } from '../errors.ts';
 import type { CeleryEvent } from '../protocol/event-types.ts';
+import type { ResultTuple } from '../protocol/result.ts';
 import type { SignatureDict } from '../protocol/task-message.ts';
 import type { AsyncResult, GroupResult } from '../result/async-result.ts';
 import { resultFrom } from '../result/result-from.ts';
-import { RetryingBackend } from '../result/retrying-backend.ts';
 import type { ResultSource } from '../result/source.ts';
 import { TaskResult } from '../result/task-result.ts';
-import type { PeriodicTask } from './periodic.ts';
-import type { Schedule } from '../schedules/schedule.ts';
 import { systemClock, type Clock } from '../runtime/clock.ts';
 import { LogRelay } from '../runtime/log-relay.ts';
 import type { Logger } from '../runtime/logger.ts';
 import { systemRandom, type Random } from '../runtime/random.ts';
+import type { Schedule } from '../schedules/schedule.ts';
 import { createSerializers, type SerializerRegistry } from '../serializers/registry.ts';
-import { openTransport } from '../transports/drivers.ts';
-import type { DriverContext, Transport } from '../transports/transport.ts';
-import { builtinTasks } from './builtins.ts';
+import type { Transport } from '../transports/transport.ts';
 import { Batch } from './batch.ts';
-import type { Config, ConfigInput } from './config.ts';
+import { builtinTasks } from './builtins.ts';
+import { planOf } from './canvas-plan.ts';
+import type { CeleryOptions } from './celery-options.ts';
 import { findConfigFile, importModule } from './config-file.ts';
-import { Settings } from './layered-settings.ts';
-import { brokerUrls, failoverOrder } from './broker-urls.ts';
+import { settingsModule, type ConfigSource } from './config-source.ts';
+import type { Config, ConfigInput } from './config.ts';
+import { Connections, isTransport } from './connections.ts';
 import { Control } from './control.ts';
 import {
   CustomCommands,
@@ -46,41 +38,30 @@ import {
   type CustomCommandOptions,
   type RunCommand,
 } from './custom-commands.ts';
-import { failover } from '../transports/failover.ts';
 import { defineTask, Definition, messageDefaults, RemoteTaskHandle, TaskHandle } from './define-task.ts';
+import { callDirectly } from './direct-call.ts';
 import { findFiles } from './discover.ts';
-import { backendOptions, backendUrl, brokerOptions } from './driver-options.ts';
 import { publishEvent } from './event-sender.ts';
 import { EventStream, type EventStreamOptions } from './event-stream.ts';
 import { Lamport } from './lamport.ts';
+import { Settings } from './layered-settings.ts';
 import { Lineage } from './lineage.ts';
+import type { PeriodicTask } from './periodic.ts';
 import { Publisher } from './publisher.ts';
 import { QueueTable } from './queues.ts';
 import { TaskRegistry } from './registry.ts';
-import { NO_EMBED, taskRequest, type TaskRequest } from './request.ts';
+import type { TaskRequest } from './request.ts';
 import type { AnyTaskOptions } from './resolve-options.ts';
+import { resultSource } from './result-source.ts';
 import { Sender } from './sender.ts';
 import { SignalHub, type SignalHandler, type SignalName, type SignalOptions } from './signals.ts';
-import type { DefineTask, Handler, TaskOf } from './task.ts';
+import { streamGroup, type StreamedGroup, type StreamOptions } from './stream-group.ts';
 import type { TaskOptions } from './task-options.ts';
-import { execute } from './trace.ts';
+import type { DefineTask, Handler, TaskOf } from './task.ts';
+
+export type { CeleryOptions } from './celery-options.ts';
 
 const brand: unique symbol = Symbol.for('celeriac.app');
-
-/** An app's settings, and the parts that can be put in from outside. */
-export type CeleryOptions = ConfigInput & {
-  /** Name of the project, for people. */
-  readonly main?: string;
-  /** Broker URL, or several; a transport of your own. @default the embedded `sqlite://` */
-  readonly broker?: string | readonly string[] | Transport;
-  /** Result backend URL; a backend of your own, which stays open when the app closes. */
-  readonly backend?: string | ResultBackend;
-  readonly clock?: Clock;
-  readonly random?: Random;
-  readonly log?: Logger;
-  /** Read for overrides such as `CELERY_BROKER_URL`. @default process.env */
-  readonly env?: Readonly<Record<string, string | undefined>>;
-};
 
 /**
  * One application: its settings, its tasks, and its way to the broker and the results. Nothing connects before the
@@ -124,7 +105,7 @@ export class Celery {
   /** What beat sends besides the setting `beatSchedule`, by name. */
   readonly periodicTasks: Map<string, PeriodicTask> = new Map();
 
-  readonly #options: Pick<CeleryOptions, 'broker' | 'backend'>;
+  readonly #connections: Connections;
   readonly #errors = new Map<string, (args: readonly unknown[]) => Error>();
   readonly #errorNames = new Map<unknown, string>();
   readonly #definitions = new Map<string, Definition>();
@@ -135,14 +116,14 @@ export class Celery {
   /** Commands for remote control that this app added. */
   readonly commands: CustomCommands = new CustomCommands();
   #control: Control | undefined;
-  #readTransport: Promise<Transport> | undefined;
-  #writeTransport: Promise<Transport> | undefined;
-  #backend: Promise<ResultBackend> | undefined;
   #closed = false;
 
   constructor(options: CeleryOptions = {}) {
     const { main, broker, backend, clock, random, log, env, ...settings } = options;
-    this.#options = { ...(broker === undefined ? {} : { broker }), ...(backend === undefined ? {} : { backend }) };
+    this.#connections = new Connections(this, {
+      ...(broker === undefined ? {} : { broker }),
+      ...(backend === undefined ? {} : { backend }),
+    });
     const urls = {
       ...(broker === undefined ? {} : { brokerUrl: isTransport(broker) ? `${broker.name}://` : broker }),
       ...(typeof backend === 'string' ? { resultBackend: backend } : {}),
@@ -157,7 +138,7 @@ export class Celery {
     this.oid = this.random.uuid();
     this.signals = new SignalHub(this.log);
     this.errorNames = this.#errorNames;
-    this.results = this.#resultSource();
+    this.results = resultSource(this, this.#errors);
     this.sender = new Sender(this);
     this.task = defineTask((name, options, handler) => this.#define(name, options, handler));
     for (const task of builtinTasks(this)) this.tasks.add(task);
@@ -251,7 +232,7 @@ export class Celery {
   }
 
   #refuseLate(): void {
-    if (!this.#queues && !this.#publisher && !this.#readTransport && !this.#writeTransport && !this.#backend) return;
+    if (!this.#queues && !this.#publisher && !this.#connections.used) return;
     throw new UsageError('the settings are in use already: change them before the first call, worker or connection');
   }
 
@@ -316,15 +297,8 @@ export class Celery {
   }
 
   /** Calls a registered task's body here, like a function. */
-  async call(dict: SignatureDict): Promise<unknown> {
-    const task = this.tasks.get(dict.task);
-    if (task === undefined) throw new NotRegistered(dict.task);
-    const run = this.lineage.current;
-    const { args, kwargs } = dict;
-    const request: TaskRequest = run
-      ? { ...run.request, task: task.name, args, kwargs, calledDirectly: true }
-      : directRequest(this, dict);
-    return execute(this, task, request, new Cancellation());
+  call(dict: SignatureDict): Promise<unknown> {
+    return callDirectly(this, dict);
   }
 
   /** A signature from its serialized form. What it takes and yields cannot be known. */
@@ -459,71 +433,17 @@ export class Celery {
 
   /** Transport for consuming (`brokerReadUrl`, else `brokerUrl`). Connects to nothing. */
   transport(): Promise<Transport> {
-    this.#readTransport ??= this.#openTransport('read').catch((error: unknown) => {
-      this.#readTransport = undefined;
-      throw error;
-    });
-    return this.#readTransport;
+    return this.#connections.transport();
   }
 
   /** Transport for publishing (`brokerWriteUrl`, else `brokerUrl`); the same one where the address is. */
   writeTransport(): Promise<Transport> {
-    const { conf } = this;
-    if (brokerUrls(conf, 'read').join(';') === brokerUrls(conf, 'write').join(';')) return this.transport();
-    this.#writeTransport ??= this.#openTransport('write').catch((error: unknown) => {
-      this.#writeTransport = undefined;
-      throw error;
-    });
-    return this.#writeTransport;
-  }
-
-  async #openTransport(direction: 'read' | 'write'): Promise<Transport> {
-    const { broker } = this.#options;
-    if (isTransport(broker)) return broker;
-    const urls = brokerUrls(this.conf, direction);
-    const open = (url: string): Promise<Transport> =>
-      openTransport(url, brokerOptions(this.conf, url), this.#driverContext());
-    // The nodes of one sentinel group are one address.
-    if (urls.length === 1 || urls.every((url) => url.startsWith('sentinel://'))) return open(urls.join(';'));
-    return failover(
-      await Promise.all(urls.map(open)),
-      failoverOrder(urls, this.conf.brokerFailoverStrategy, this.random),
-    );
+    return this.#connections.writeTransport();
   }
 
   /** The result backend. Connects to nothing before it is asked something. */
   backend(): Promise<ResultBackend> {
-    if (this.#closed) return Promise.reject(new UsageError('the app is closed: results cannot be read any more'));
-    this.#backend ??= this.#openBackend().catch((error: unknown) => {
-      this.#backend = undefined;
-      throw error;
-    });
-    return this.#backend;
-  }
-
-  async #openBackend(): Promise<ResultBackend> {
-    const { conf } = this;
-    const given = this.#options.backend;
-    if (typeof given === 'object') return given;
-    const { resultExpires: expires } = conf;
-    const url = backendUrl(conf.resultBackend ?? 'disabled://', conf);
-    const options = {
-      expiresMs: expires ? expires * 1000 : null,
-      transportOptions: backendOptions(url, conf),
-      codec: resultCodec(this.serializers, conf.resultSerializer, conf.resultAcceptContent ?? conf.acceptContent),
-    };
-    const backend = await openBackend(url, options, this.#driverContext());
-    if (!conf.resultBackendAlwaysRetry) return backend;
-    return new RetryingBackend(backend, {
-      maxRetries: conf.resultBackendMaxRetries ?? Infinity,
-      baseMs: conf.resultBackendBaseSleepBetweenRetriesMs,
-      capMs: conf.resultBackendMaxSleepBetweenRetriesMs,
-      ...this.#driverContext(),
-    });
-  }
-
-  #driverContext(): DriverContext {
-    return { clock: this.clock, random: this.random, log: this.log };
+    return this.#connections.backend();
   }
 
   /** Loads what is loaded on first use otherwise: the drivers, and the modules of `include` and `imports`. */
@@ -552,105 +472,10 @@ export class Celery {
     if (this.#closed) return;
     this.#closed = true;
     await this.#publisher?.close();
-    const backend = await this.#backend?.catch(() => undefined);
-    if (backend !== undefined && backend !== this.#options.backend) await backend.close();
+    await this.#connections.close();
   }
 
   [Symbol.asyncDispose](): Promise<void> {
     return this.close();
   }
-
-  #resultSource(): ResultSource {
-    return {
-      clock: this.clock,
-      backend: () => this.backend(),
-      toError: (record: ResultRecord) => {
-        const error = fromExceptionRecord(record.result, record.traceback, this.#errors);
-        if (this.conf.taskRemoteTracebacks && record.traceback !== null) {
-          error.stack = `${error.stack ?? error.message}\n\nIn the worker:\n${record.traceback}`;
-        }
-        return error;
-      },
-      fromTuple: (tuple) => resultFrom(this.results, tuple),
-      refuseInTask: () => {
-        const run = this.lineage.current;
-        if (run === undefined || run.joinAllowed || run.request.calledDirectly || run.request.isEager) return;
-        throw new UsageError(
-          'never wait for a result inside a task: it may block the worker for good. ' +
-            'Make what follows a chain or callback, or pass allowInTask: true',
-        );
-      },
-      revokeByStamp: async (stamps, { terminate, signal }) => {
-        await this.control.revokeByStamp(stamps, {
-          ...(terminate === undefined ? {} : { terminate }),
-          ...(signal === undefined ? {} : { signal }),
-        });
-      },
-      revoke: async (ids, { terminate, signal }) => {
-        await this.control.revoke(ids, {
-          ...(terminate === undefined ? {} : { terminate }),
-          ...(signal === undefined ? {} : { signal }),
-        });
-      },
-    };
-  }
-}
-
-function isTransport(value: CeleryOptions['broker']): value is Transport {
-  return typeof value === 'object' && 'connect' in value;
-}
-
-/** How `configFrom()` reads its source. */
-export interface ConfigSource {
-  readonly namespace?: string;
-  /** @default false */
-  readonly silent?: boolean;
-}
-
-/** The exports of a settings module: a path relative to the working directory, or a package. */
-async function settingsModule(module: string, silent: boolean): Promise<object | undefined> {
-  try {
-    return await importModule(module);
-  } catch (cause) {
-    // A module that exists and imports one that does not is broken, not missing.
-    const { code, message } = cause as NodeJS.ErrnoException;
-    const named = /'(?:file:\/\/)?([^']+)'/.exec(message)?.[1];
-    const unknown = code === 'ERR_MODULE_NOT_FOUND' || code === 'MODULE_NOT_FOUND';
-    const missing = unknown && (named === module || named === resolve(module));
-    if (missing && silent) return undefined;
-    throw new ImproperlyConfigured(
-      missing
-        ? `there is no module "${module}" with settings`
-        : `the settings of "${module}" could not be loaded: ${message}`,
-      { cause },
-    );
-  }
-}
-
-function directRequest(app: Celery, dict: SignatureDict): TaskRequest {
-  const id = app.random.uuid();
-  const headers = {
-    lang: 'js',
-    task: dict.task,
-    id,
-    shadow: null,
-    eta: null,
-    expires: null,
-    group: null,
-    group_index: null,
-    retries: 0,
-    timelimit: [null, null] as const,
-    root_id: id,
-    parent_id: null,
-    argsrepr: '',
-    kwargsrepr: '',
-    origin: app.origin,
-    ignore_result: null,
-    replaced_task_nesting: 0,
-    stamped_headers: null,
-    stamps: {},
-  };
-  const body = { args: dict.args, kwargs: dict.kwargs, embed: NO_EMBED };
-  const deliveryInfo = { exchange: '', routingKey: '', priority: null, redelivered: false };
-  return taskRequest(headers, body, { deliveryInfo, calledDirectly: true });
 }
