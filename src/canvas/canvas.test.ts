@@ -71,6 +71,11 @@ test('a single-member group in a chain is its member', () => {
   expect(chainDict([add(1, 1), groupDict([add(2)]), add(3)])).toEqual(chainDict([add(1, 1), add(2), add(3)]));
 });
 
+test('a body that is a group of one stays a group when something follows it', () => {
+  const body = groupDict([xsum]);
+  expect(chainDict([chordDict([add(1, 1)], body), add(3)])).toEqual(chordDict([add(1, 1)], chordDict([xsum], add(3))));
+});
+
 test('arguments go in front of those that are bound, unless the signature is immutable', () => {
   expect(withArgs(add(10), [30]).args).toEqual([30, 10]);
   expect(withArgs(callDict('vec.add', [1], { immutable: true }), [30]).args).toEqual([1]);

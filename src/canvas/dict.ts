@@ -73,8 +73,7 @@ export function chainDict(steps: readonly SignatureDict[]): SignatureDict {
   for (const step of steps.flatMap(unchained)) {
     const last = joined.at(-1);
     if (last !== undefined && isGroup(last)) joined[joined.length - 1] = chordDict(tasksOf(last), step);
-    else if (last !== undefined && isChord(last))
-      joined[joined.length - 1] = withBody(last, chainDict([bodyOf(last), step]));
+    else if (last !== undefined && isChord(last)) joined[joined.length - 1] = withBody(last, after(bodyOf(last), step));
     else joined.push(step);
   }
   const [only] = joined;
@@ -87,6 +86,11 @@ function unchained(step: SignatureDict): readonly SignatureDict[] {
   const members = isGroup(step) ? tasksOf(step) : [];
   const [only] = members;
   return members.length === 1 && only !== undefined ? unchained(only) : [step];
+}
+
+/** A body that is a group yields a list, also where it is a group of one: Celery unrolls only a chain's own steps. */
+function after(body: SignatureDict, step: SignatureDict): SignatureDict {
+  return isGroup(body) ? chordDict(tasksOf(body), step) : chainDict([body, step]);
 }
 
 function withBody(chord: SignatureDict, body: SignatureDict): SignatureDict {

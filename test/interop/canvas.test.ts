@@ -67,6 +67,11 @@ describe.skipIf(reason !== undefined)(`canvas on Redis${reason === undefined ? '
       'f([d(c([a,b])),e(c([a,b]))])',
     ],
     [
+      'a body that is a group of one, and a step behind it',
+      chained(chorded([ts('a'), py('b')], grouped(ts('c'))), py('d')),
+      'd([c([a,b])])',
+    ],
+    [
       'a chain that ends in a group',
       chorded([chained(ts('a'), grouped(py('b'), ts('c')))], ts('d')),
       'd([[b(a),c(a)]])',
