@@ -37,7 +37,8 @@ describe.skipIf(reason !== undefined)(`events on Redis${reason === undefined ? '
   test('we read what a Python worker tells, and know its state', async () => {
     await using events = app.events({ timeout: '20s' });
     await events.ready();
-    await using python = await pythonWorker(side, { name: 'py@test' });
+    // Celery loses events with threads: it empties the buffer of a group after publishing it, also of what came meanwhile.
+    await using python = await pythonWorker(side, { name: 'py@test', pool: 'prefork' });
     const state = new ClusterState();
     const seen: CeleryEvent[] = [];
     const follow = async (done: () => boolean): Promise<void> => {
