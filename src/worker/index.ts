@@ -1,5 +1,5 @@
 export { Worker } from './worker.ts';
-export type { StopMode, WorkerExit, WorkerOptions } from './worker.ts';
+export type { StopMode, WorkerExit, WorkerOptions } from './options.ts';
 export type { AutoscaleOptions, AutoscalePolicy, Load } from './autoscale.ts';
 export { nodeName } from './node-name.ts';
 export { deadLetterQueue } from './discard.ts';

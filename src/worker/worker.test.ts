@@ -5,7 +5,8 @@ import type { Message } from '../protocol/message.ts';
 import { ManualClock } from '../testing/manual-clock.ts';
 import { eventually } from '../testing/eventually.ts';
 import type { Connection, Transport } from '../transports/transport.ts';
-import { Worker, type WorkerOptions } from './worker.ts';
+import type { WorkerOptions } from './options.ts';
+import { Worker } from './worker.ts';
 
 /* The whole worker on the in-process broker. */
 
