@@ -132,7 +132,7 @@ async function failUnreached(
 
 /** The request that a call would have been. */
 function requestOf(request: TaskRequest, call: SignatureDict): TaskRequest {
-  const { task_id: id, group_id: group, group_index: index, chord } = call.options;
+  const { task_id: id, group_id: group, group_index: index, chord, reply_to: replyTo } = call.options;
   return {
     ...request,
     id: id as string,
@@ -146,6 +146,8 @@ function requestOf(request: TaskRequest, call: SignatureDict): TaskRequest {
     chain: null,
     callbacks: null,
     errbacks: null,
+    replyTo: typeof replyTo === 'string' ? replyTo : request.replyTo,
+    correlationId: id as string,
   };
 }
 

@@ -10,6 +10,7 @@ import { brokerUrls, failoverOrder } from './broker-urls.ts';
 import type { Celery } from './celery.ts';
 import type { CeleryOptions } from './celery-options.ts';
 import { backendOptions, backendUrl, brokerOptions } from './driver-options.ts';
+import { resultBroker } from './result-broker.ts';
 
 /** An app's ways to its broker and its results, each opened when it is first asked for. */
 export class Connections {
@@ -85,6 +86,7 @@ export class Connections {
       expiresMs: expires ? expires * 1000 : null,
       transportOptions: backendOptions(url, conf),
       codec: resultCodec(serializers, conf.resultSerializer, conf.resultAcceptContent ?? conf.acceptContent),
+      broker: resultBroker(this.#app),
     };
     const backend = await openBackend(url, options, this.#driverContext());
     if (!conf.resultBackendAlwaysRetry) return backend;

@@ -173,6 +173,8 @@ function record(
     dateDone: more.ready ? toIso(app.clock.now(), app.conf.timezone ?? null) : null,
     groupId: request.group,
     parentId: request.parentId,
+    replyTo: request.replyTo,
+    correlationId: request.correlationId,
   };
   return app.conf.resultExtended ? { ...stored, extended: extended(request) } : stored;
 }

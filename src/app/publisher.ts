@@ -57,10 +57,12 @@ export class Publisher {
   readonly #producer: Producer;
   readonly #addresses: AddressBook;
   readonly #encodings = new Map<string, EncodeBody>();
+  readonly #resultsAreMessages: boolean;
   #iso: ((ms: number) => string) | undefined;
 
   constructor(app: Celery) {
     this.#app = app;
+    this.#resultsAreMessages = /^rpc\b/i.test(app.conf.resultBackend ?? '');
     this.#addresses = new AddressBook(app.conf, app.queues);
     this.#producer = new Producer({
       clock: app.clock,
@@ -99,12 +101,14 @@ export class Publisher {
     let message = encode(headers, body, this.#encoding(serializer), properties);
     const compression = (routed['compression'] as string | null | undefined) ?? app.conf.taskCompression;
     if (compression) message = await compressed(message, compression);
+    const answered = this.#resultsAreMessages && headers.ignore_result !== true && properties.replyTo === app.oid;
     const published = this.#producer.publish(message, address.to, {
       declares: limits.declare === undefined ? address.declares : [...limits.declare, ...address.declares],
       mandatory: routed['mandatory'] === true ? true : undefined,
       signal: limits.signal,
       timeoutMs: limits.timeoutMs ?? PUBLISH_TIMEOUT_MS,
       retry: this.#retry(routed),
+      prepare: answered ? await this.#replies() : undefined,
     });
     if (app.signals.has('publishFailed')) {
       await published.catch(async (error: unknown) => {
@@ -144,6 +148,12 @@ export class Publisher {
 
   close(): Promise<void> {
     return this.#producer.close();
+  }
+
+  /** What opens the way back where results are messages. */
+  async #replies(): Promise<() => true | Promise<void>> {
+    const backend = await this.#app.backend();
+    return () => backend.prepare?.() ?? true;
   }
 
   /** A body encoder bound to one serializer. */

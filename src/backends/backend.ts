@@ -30,6 +30,9 @@ export interface ResultRecord {
   readonly parentId?: string | null | undefined;
   /** Only with `resultExtended`. */
   readonly extended?: ExtendedFields | undefined;
+  /** `reply_to` of the task's message, for results that travel as messages; stores keep neither. */
+  readonly replyTo?: string | null | undefined;
+  readonly correlationId?: string | null | undefined;
 }
 
 export interface ExtendedFields {
@@ -87,6 +90,11 @@ export interface ResultBackend extends AsyncDisposable {
   readonly name: string;
   readonly displayUrl: string;
   readonly capabilities: BackendCapabilities;
+  /**
+   * Awaited before a message goes out whose result is wanted, where results come to this process alone: `true` while
+   * they can arrive. @throws {OperationalError} when the way could not be opened; another call tries again
+   */
+  prepare?(): true | Promise<void>;
   /**
    * Stores the record and tells watchers. A stored SUCCESS is never overwritten.
    * Writes of one tick travel together; each resolves when its own is stored.

@@ -1,8 +1,26 @@
 import { ImproperlyConfigured } from '../errors.ts';
 import { maskUrl } from '../runtime/mask-url.ts';
 import type { ResultCodec } from '../protocol/result.ts';
-import type { DriverContext } from '../transports/transport.ts';
+import type { Message } from '../protocol/message.ts';
+import type { EncodedBody } from '../serializers/registry.ts';
+import type { Destination, DriverContext, Transport } from '../transports/transport.ts';
 import type { ResultBackend } from './backend.ts';
+
+/** The app's way to its broker, for results that travel as messages. */
+export interface ResultBroker {
+  /** Where results for this app go: `reply_to` of its messages. */
+  readonly oid: string;
+  /** Setting `resultPersistent`. */
+  readonly persistent: boolean;
+  /** For reading. Connects to nothing. */
+  readonly transport: () => Promise<Transport>;
+  /** Resolves when the broker owns the message. */
+  publish(message: Message, to: Destination): Promise<void>;
+  /** With the setting `resultSerializer`. @throws {EncodeError} */
+  encode(value: unknown): EncodedBody;
+  /** @throws {DecodeError} {ContentDisallowed} */
+  decode(message: Message): unknown;
+}
 
 export interface BackendOptions {
   /** `resultExpires` in milliseconds; null keeps results for ever. */
@@ -11,6 +29,8 @@ export interface BackendOptions {
   readonly transportOptions: Readonly<Record<string, unknown>>;
   /** How records are written and read. @default Python's JSON */
   readonly codec?: ResultCodec;
+  /** Left out where there is no app. */
+  readonly broker?: ResultBroker;
 }
 
 export type CreateBackend = (url: string, options: BackendOptions, context: DriverContext) => ResultBackend;
@@ -28,6 +48,7 @@ const DRIVERS: Readonly<Record<string, () => Promise<CreateBackend>>> = {
   valkey: redis,
   valkeys: redis,
   sentinel: redis,
+  rpc: async () => (await import('./rpc.ts')).createBackend,
   disabled,
 };
 

@@ -41,6 +41,8 @@ export interface ProducerOptions {
 export interface ProducerPublish extends PublishOptions {
   /** Declared before the first message on each connection; in this order. */
   readonly declares?: readonly Entity[] | undefined;
+  /** Has to be ready before the message leaves; part of each try. */
+  readonly prepare?: (() => true | Promise<void>) | undefined;
   /** All tries together; never Infinity. */
   readonly timeoutMs: number;
   readonly retry?: PublishRetry | undefined;
@@ -125,6 +127,10 @@ export class Producer {
     for (let failures = 0; ; failures++) {
       let link: Link | undefined;
       try {
+        if (options.prepare !== undefined) {
+          const pending = options.prepare();
+          if (pending !== true) await pending;
+        }
         link = this.#link ?? (await this.#connect());
         attempt.link = link;
         const { declares } = options;

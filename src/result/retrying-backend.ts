@@ -69,6 +69,9 @@ export class RetryingBackend implements ResultBackend {
     }
   }
 
+  prepare(): true | Promise<void> {
+    return this.#inner.prepare?.() ?? true;
+  }
   store(record: ResultRecord): Promise<void> {
     return this.#again('store', () => this.#inner.store(record));
   }

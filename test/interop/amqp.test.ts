@@ -10,6 +10,7 @@ import { Ledger } from '../support/ledger.ts';
 import { pythonCalls, pythonWorker, type PythonSide } from '../support/python.ts';
 import { startRabbit, type RabbitServer } from '../support/rabbitmq.ts';
 import { until } from '../support/until.ts';
+import { rpcInterop } from './amqp-rpc.ts';
 import { interopMatrix } from './matrix.ts';
 
 /*
@@ -43,6 +44,8 @@ for (const [kind, settings, config] of KINDS) {
     };
   });
 }
+
+rpcInterop(reason, node);
 
 describe.skipIf(reason !== undefined)('what only AMQP has', () => {
   test('headers of Python beyond 32 bits are read, and ours by Python', async () => {

@@ -80,7 +80,7 @@ export const RESULT_SETTINGS: SettingsOf<ResultSettings> = {
     default: null,
     nullable: true,
     meaning: 'rpc results persistent',
-    status: 'accepted',
+    status: 'used',
   },
   resultChordJoinTimeout: {
     type: 'seconds',
