@@ -46,7 +46,7 @@ import { EventStream, type EventStreamOptions } from './event-stream.ts';
 import { Lamport } from './lamport.ts';
 import { Settings } from './layered-settings.ts';
 import { Lineage } from './lineage.ts';
-import type { PeriodicTask } from './periodic.ts';
+import { PeriodicTable } from './periodic.ts';
 import { Publisher } from './publisher.ts';
 import { QueueTable } from './queues.ts';
 import { TaskRegistry } from './registry.ts';
@@ -103,7 +103,7 @@ export class Celery {
   readonly task: DefineTask;
 
   /** What beat sends besides the setting `beatSchedule`, by name. */
-  readonly periodicTasks: Map<string, PeriodicTask> = new Map();
+  readonly periodicTasks: PeriodicTable = new PeriodicTable();
 
   readonly #connections: Connections;
   readonly #errors = new Map<string, (args: readonly unknown[]) => Error>();

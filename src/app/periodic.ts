@@ -12,6 +12,48 @@ export interface PeriodicTask {
   readonly schedule: Schedule;
   /** The call of one run; arguments given as a function are made anew for each. */
   readonly call: () => SignatureDict;
+  /** Never due until it is resumed; what it misses meanwhile is not made up. @default false */
+  readonly paused?: boolean | undefined;
+  /** Not due before, and no longer due after; Unix time, milliseconds. @default always */
+  readonly startMs?: number | undefined;
+  readonly endMs?: number | undefined;
+  /** Not due once it ran this often. @default unlimited */
+  readonly maxRuns?: number | undefined;
+}
+
+/** What is set at run time, by name; `onChange` tells a beat of the same process at once. */
+export class PeriodicTable extends Map<string, PeriodicTask> {
+  /** Counts changes. */
+  version = 0;
+  readonly #listeners = new Set<() => void>();
+
+  override set(name: string, task: PeriodicTask): this {
+    super.set(name, task);
+    return this.#changed();
+  }
+
+  override delete(name: string): boolean {
+    const known = super.delete(name);
+    if (known) this.#changed();
+    return known;
+  }
+
+  override clear(): void {
+    super.clear();
+    this.#changed();
+  }
+
+  /** @returns a function that stops it */
+  onChange(listener: () => void): () => void {
+    this.#listeners.add(listener);
+    return () => void this.#listeners.delete(listener);
+  }
+
+  #changed(): this {
+    this.version++;
+    for (const listener of [...this.#listeners]) listener();
+    return this;
+  }
 }
 
 type Lazy<T> = T | (() => T);

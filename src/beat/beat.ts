@@ -5,17 +5,25 @@ import { callDict, withOptions } from '../canvas/dict.ts';
 import { sleep } from '../runtime/clock.ts';
 import { durationMs, type Duration } from '../runtime/duration.ts';
 import { Crontab } from '../schedules/crontab.ts';
-import { FileStore } from './file-store.ts';
-import type { RunState, ScheduleStore } from './schedule-store.ts';
+import { Interval } from '../schedules/interval.ts';
+import type { Schedule } from '../schedules/schedule.ts';
+import type { ScheduleStore } from './schedule-store.ts';
+import { openStore } from './scheduler.ts';
 
 export interface BeatOptions {
-  /** Where the last runs are kept. @default a file named by the setting `beatScheduleFilename`, with `.json` */
+  /**
+   * Where the schedule lives and the last runs are kept; stays open when beat ends.
+   * @default what the setting `beatScheduler` names, closed with beat
+   */
   readonly store?: ScheduleStore | undefined;
   /** Longest sleep between two looks. @default setting `beatMaxLoopInterval`, else five minutes */
   readonly maxInterval?: Duration | undefined;
 }
 
 const MAX_INTERVAL_MS = 300_000;
+const POLL_MS = 5000;
+/** Between tries while the store cannot be reached. */
+const RETRY_MS = 1000;
 /** Runs on their way to the broker at a time. */
 const SEND_WINDOW = 100;
 const CLEANUP = 'celery.backend_cleanup';
@@ -31,7 +39,7 @@ interface Entry {
 
 /**
  * Sends periodic tasks when they are due: those of the setting `beatSchedule` and of `app.addPeriodicTask`.
- * Only one beat may run for a schedule. Source: `celery.beat.Scheduler`.
+ * Only one beat may run for a schedule. How it uses its store: `schedule-store.ts`. Source: `celery.beat.Scheduler`.
  *
  * A run is written down with its task id before it is sent, and a beat that died in between sends it again under the
  * same id when it is back. So no run is lost to a crash, and none is sent under two ids. Differs: Celery writes its
@@ -42,41 +50,57 @@ interface Entry {
  */
 export class Beat {
   readonly #app: Celery;
-  readonly #store: ScheduleStore;
   readonly #maxIntervalMs: number;
   readonly #timezone: string;
+  readonly #ownsStore: boolean;
+  #store: ScheduleStore | undefined;
   #entries: Entry[] = [];
-  #seen: unknown;
+  /** Of the app's entries and of the store's, when they were loaded; undefined: they have to be loaded. */
+  #seen: { readonly table: number; readonly store: unknown } | undefined;
+  #askedMs = 0;
 
   constructor(app: Celery, options: BeatOptions = {}) {
-    const { beatScheduleFilename, beatMaxLoopInterval } = app.conf;
+    const { beatMaxLoopInterval } = app.conf;
     this.#app = app;
-    this.#store = options.store ?? new FileStore(`${beatScheduleFilename}.json`, app.log);
+    this.#store = options.store;
+    this.#ownsStore = options.store === undefined;
     const configured = beatMaxLoopInterval > 0 ? beatMaxLoopInterval * 1000 : MAX_INTERVAL_MS;
     this.#maxIntervalMs = options.maxInterval === undefined ? configured : durationMs(options.maxInterval);
     this.#timezone = effectiveTimezone(app.conf);
-  }
-
-  /** For banners. */
-  get store(): { readonly name: string } {
-    return this.#store;
   }
 
   get maxIntervalMs(): number {
     return this.#maxIntervalMs;
   }
 
-  /** Sends what is due until the signal aborts; then resolves with everything written down. */
+  /**
+   * Sends what is due until the signal aborts; then resolves with everything written down. A store that fails on the way
+   * is tried again; nothing is sent meanwhile.
+   * @throws what keeps it from starting: a schedule that cannot be read, a store that cannot be reached
+   */
   async run({ signal }: { readonly signal?: AbortSignal | undefined } = {}): Promise<void> {
-    const { clock, log } = this.#app;
-    await this.#open();
-    log.info({ entries: this.#entries.length, store: this.#store.name }, 'beat: Starting...');
-    while (!signal?.aborted) {
-      const waitMs = await this.tick();
-      if (signal?.aborted) break;
-      await sleep(clock, waitMs, signal).catch(() => {});
+    const { log } = this.#app;
+    const store = await this.#opened();
+    try {
+      await this.#load(store);
+      log.info({ entries: this.#entries.length, store: store.name }, 'beat: Starting...');
+      while (!signal?.aborted) await this.#sleep(await this.#patientTick(), signal);
+    } finally {
+      if (this.#ownsStore) {
+        this.#store = undefined;
+        await store.close?.();
+      }
     }
-    await this.#save();
+  }
+
+  async #patientTick(): Promise<number> {
+    try {
+      return await this.tick();
+    } catch (error) {
+      this.#app.log.error({ error, store: this.#store?.name }, 'beat cannot reach its schedule, trying again');
+      this.#seen = undefined;
+      return RETRY_MS;
+    }
   }
 
   /**
@@ -85,43 +109,68 @@ export class Beat {
    */
   async tick(): Promise<number> {
     const { clock } = this.#app;
-    if (this.#seen !== this.#app.periodicTasks.size || this.#entries.length === 0) await this.#open();
+    const store = await this.#opened();
+    if (await this.#isStale(store)) await this.#load(store);
     const due = this.#entries.filter(({ nextMs }) => nextMs <= clock.now());
-    if (due.length > 0) await this.#send(due);
+    if (due.length > 0) await this.#send(store, due);
     const next = this.#entries.reduce((soonest, { nextMs }) => Math.min(soonest, nextMs), Infinity);
-    return Math.max(0, Math.min(next - clock.now(), this.#maxIntervalMs));
+    return Math.max(0, Math.min(next - clock.now(), this.#maxIntervalMs, pollMs(store)));
   }
 
-  /** Merges the schedule with what is stored: what is known keeps its last run, what is new runs after its interval. */
-  async #open(): Promise<void> {
-    const { clock, conf, log } = this.#app;
-    const stored = await this.#store.load();
-    const valid = stored?.timezone === this.#timezone && stored.enableUtc === conf.enableUtc;
-    if (stored !== undefined && !valid)
-      log.warn({ store: this.#store.name }, 'the time zone changed: last runs forgotten');
-    const known: Readonly<Record<string, RunState>> = valid ? stored.entries : {};
-    this.#seen = this.#app.periodicTasks.size;
+  async #opened(): Promise<ScheduleStore> {
+    return (this.#store ??= await openStore(this.#app));
+  }
+
+  /** Ends early when the app's own entries change. */
+  async #sleep(waitMs: number, signal: AbortSignal | undefined): Promise<void> {
+    const { clock, periodicTasks } = this.#app;
+    if (signal?.aborted || (this.#seen !== undefined && this.#seen.table !== periodicTasks.version)) return;
+    const nap = new AbortController();
+    const wake = (): void => nap.abort();
+    const forget = periodicTasks.onChange(wake);
+    signal?.addEventListener('abort', wake, { once: true });
+    await sleep(clock, waitMs, nap.signal).catch(() => {});
+    signal?.removeEventListener('abort', wake);
+    forget();
+  }
+
+  async #isStale(store: ScheduleStore): Promise<boolean> {
+    if (this.#seen === undefined || this.#seen.table !== this.#app.periodicTasks.version) return true;
+    const nowMs = this.#app.clock.monotonic();
+    if (store.version === undefined || nowMs - this.#askedMs < pollMs(store)) return false;
+    this.#askedMs = nowMs;
+    return (await store.version()) !== this.#seen.store;
+  }
+
+  async #load(store: ScheduleStore): Promise<void> {
+    const { clock, conf, log, periodicTasks } = this.#app;
+    // Asked first: what is changed while loading is loaded again.
+    const seen = { table: periodicTasks.version, store: await store.version?.() };
+    this.#askedMs = clock.monotonic();
+    const context = { timezone: this.#timezone, enableUtc: conf.enableUtc };
+    const loaded = await store.load(await this.#configured(), context);
     const nowMs = clock.now();
-    this.#entries = (await this.#tasks()).map((task) => {
-      const {
-        lastRunMs = nowMs,
-        totalRunCount = 0,
-        pending,
-      } = Object.hasOwn(known, task.name) ? known[task.name]! : {};
-      return { task, lastRunMs, totalRunCount, pending, nextMs: this.#next(task, lastRunMs) };
+    this.#entries = loaded.map(({ task, state }) => {
+      const { lastRunMs = nowMs, totalRunCount = 0, pending } = state ?? {};
+      const entry = { task, lastRunMs, totalRunCount, pending, nextMs: Infinity };
+      entry.nextMs = this.#next(entry);
+      return entry;
     });
-    await this.#save();
+    const fresh = this.#entries.filter((_, i) => loaded[i]?.state === undefined);
+    if (fresh.length > 0) await this.#save(store, fresh);
+    this.#seen = seen;
     const interrupted = this.#entries.filter(({ pending }) => pending !== undefined);
     if (interrupted.length > 0) {
       log.warn(
         { entries: interrupted.map(({ task }) => task.name) },
         'sending again what a crash interrupted, same ids',
       );
-      await this.#publish(interrupted);
+      await this.#publish(store, interrupted);
     }
   }
 
-  async #tasks(): Promise<PeriodicTask[]> {
+  /** Entries of settings and app; the app's own win. */
+  async #configured(): Promise<PeriodicTask[]> {
     const { conf, periodicTasks } = this.#app;
     const tasks = new Map(configuredTasks(conf.beatSchedule).map((task) => [task.name, task]));
     for (const [name, task] of periodicTasks) tasks.set(name, task);
@@ -134,12 +183,21 @@ export class Beat {
     return [...tasks.values()];
   }
 
-  #next({ schedule }: PeriodicTask, lastRunMs: number): number {
+  #next({ task, lastRunMs, totalRunCount }: Entry): number {
+    const { schedule, paused = false, startMs = -Infinity, endMs = Infinity, maxRuns = Infinity } = task;
+    if (paused || totalRunCount >= maxRuns) return Infinity;
+    const next = this.#following(schedule, lastRunMs);
+    const first =
+      next >= startMs ? next : schedule instanceof Interval ? startMs : this.#following(schedule, startMs - 1);
+    return first > endMs ? Infinity : first;
+  }
+
+  #following(schedule: Schedule, lastRunMs: number): number {
     return schedule.next(lastRunMs, { nowMs: this.#app.clock.now(), timezone: this.#timezone });
   }
 
   /** Decides, writes down, sends, writes down again. */
-  async #send(due: readonly Entry[]): Promise<void> {
+  async #send(store: ScheduleStore, due: readonly Entry[]): Promise<void> {
     const { clock, log, random } = this.#app;
     const nowMs = clock.now();
     const runs = due.filter((entry) => {
@@ -150,18 +208,18 @@ export class Beat {
         entry.totalRunCount++;
         entry.pending = random.uuid();
       }
-      entry.nextMs = this.#next(entry.task, nowMs);
+      entry.nextMs = this.#next(entry);
       return !late;
     });
-    await this.#save();
-    await this.#publish(runs);
+    await this.#save(store, due);
+    await this.#publish(store, runs);
   }
 
-  async #publish(entries: readonly Entry[]): Promise<void> {
+  async #publish(store: ScheduleStore, entries: readonly Entry[]): Promise<void> {
     for (let at = 0; at < entries.length; at += SEND_WINDOW) {
       await Promise.all(entries.slice(at, at + SEND_WINDOW).map((entry) => this.#publishOne(entry)));
     }
-    await this.#save();
+    if (entries.length > 0) await this.#save(store, entries);
   }
 
   /** What cannot be sent is reported and counts as done, as in Celery; the publisher has retried by then. */
@@ -183,16 +241,24 @@ export class Beat {
     const { beatCronStartingDeadline } = this.#app.conf;
     if (beatCronStartingDeadline === null || !(task.schedule instanceof Crontab)) return false;
     const oldestMs = nowMs - beatCronStartingDeadline * 1000;
-    return nextMs < oldestMs && this.#next(task, oldestMs) > nowMs;
+    return nextMs < oldestMs && this.#following(task.schedule, oldestMs) > nowMs;
   }
 
-  async #save(): Promise<void> {
-    const entries = Object.fromEntries(
-      this.#entries.map(({ task, lastRunMs, totalRunCount, pending }) => [
+  /** Whether it worked is not known when it fails: what is stored counts then. */
+  async #save(store: ScheduleStore, entries: readonly Entry[]): Promise<void> {
+    const states = new Map(
+      entries.map(({ task, lastRunMs, totalRunCount, pending }) => [
         task.name,
         { lastRunMs, totalRunCount, ...(pending !== undefined && { pending }) },
       ]),
     );
-    await this.#store.save({ timezone: this.#timezone, enableUtc: this.#app.conf.enableUtc, entries });
+    try {
+      await store.save(states);
+    } catch (error) {
+      this.#seen = undefined;
+      throw error;
+    }
   }
 }
+
+const pollMs = ({ pollMs: ms, version }: ScheduleStore): number => ms ?? (version === undefined ? Infinity : POLL_MS);

@@ -1,9 +1,18 @@
 import { open, readFile, rename } from 'node:fs/promises';
 import { dirname, resolve } from 'node:path';
 import type { Logger } from '../runtime/logger.ts';
-import type { BeatState, RunState, ScheduleStore } from './schedule-store.ts';
+import type { PeriodicTask } from '../app/periodic.ts';
+import type { LoadContext, RunState, ScheduleStore, StoredEntry } from './schedule-store.ts';
 
 const VERSION = 1;
+
+/** What is in the file. */
+interface BeatState {
+  /** Settings the moments were computed with; when they change, the state begins anew, as in Celery. */
+  readonly timezone: string;
+  readonly enableUtc: boolean;
+  readonly entries: Readonly<Record<string, RunState>>;
+}
 
 /**
  * The state as a file of JSON, replaced whole: a crash leaves the old one or the new one.
@@ -12,13 +21,37 @@ const VERSION = 1;
 export class FileStore implements ScheduleStore {
   readonly name: string;
   readonly #log: Logger;
+  #context: LoadContext = { timezone: 'UTC', enableUtc: true };
+  readonly #states = new Map<string, RunState>();
 
   constructor(file: string, log: Logger) {
     this.name = resolve(file);
     this.#log = log;
   }
 
-  async load(): Promise<BeatState | undefined> {
+  async load(configured: readonly PeriodicTask[], context: LoadContext): Promise<StoredEntry[]> {
+    const stored = await this.#read();
+    const valid = stored?.timezone === context.timezone && stored.enableUtc === context.enableUtc;
+    if (stored !== undefined && !valid)
+      this.#log.warn({ store: this.name }, 'the time zone changed: last runs forgotten');
+    const known = new Map(Object.entries(valid ? stored.entries : {}));
+    this.#context = context;
+    this.#states.clear();
+    return configured.map((task) => {
+      const state = known.get(task.name);
+      if (state !== undefined) this.#states.set(task.name, state);
+      return { task, state };
+    });
+  }
+
+  async save(states: ReadonlyMap<string, RunState>): Promise<void> {
+    const { timezone, enableUtc } = this.#context;
+    const entries = Object.fromEntries([...this.#states, ...states]);
+    await this.#write({ timezone, enableUtc, entries });
+    for (const [name, state] of states) this.#states.set(name, state);
+  }
+
+  async #read(): Promise<BeatState | undefined> {
     let text: string;
     try {
       text = await readFile(this.name, 'utf8');
@@ -36,7 +69,7 @@ export class FileStore implements ScheduleStore {
     }
   }
 
-  async save(state: BeatState): Promise<void> {
+  async #write(state: BeatState): Promise<void> {
     const next = `${this.name}.new`;
     const file = await open(next, 'w', 0o644);
     try {

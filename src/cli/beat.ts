@@ -1,6 +1,7 @@
-import { InvalidArgumentError, Option, type Command } from 'commander';
+import { Option, type Command } from 'commander';
 import { Beat } from '../beat/beat.ts';
-import { FileStore } from '../beat/file-store.ts';
+import { openStore } from '../beat/scheduler.ts';
+import type { ScheduleStore } from '../beat/schedule-store.ts';
 import { loadIncludes } from '../app/load-source.ts';
 import { parseSettingAssignments } from '../app/setting-assignments.ts';
 import type { Celery } from '../app/celery.ts';
@@ -30,7 +31,7 @@ export function addBeat(program: Command, session: Session): void {
     .description('send periodic tasks when they are due; run exactly one')
     .argument('[settings...]', 'settings for this beat alone: beat.max_loop_interval=5')
     .option('-s, --schedule <file>', 'where the last runs are kept (default: celerybeat-schedule.json)')
-    .addOption(new Option('-S, --scheduler <name>', 'only the file scheduler is there').argParser(fileScheduler))
+    .option('-S, --scheduler <name>', 'what keeps the schedule: a name, or a module and its export (default: file)')
     .addOption(new Option('--max-interval <seconds>', 'longest sleep between two looks').argParser(seconds))
     .addOption(
       new Option('-l, --loglevel <level>', `one of ${LEVEL_NAMES}`).argParser(parseLevel).default('info', 'INFO'),
@@ -58,8 +59,10 @@ async function run(session: Session, app: Celery, flags: BeatFlags): Promise<voi
   const printer = new Printer({ output: io.stderr, clock: io.clock, level: flags.loglevel, format });
   session.useLog(app, printer);
   const maxInterval = flags.maxInterval === undefined ? undefined : flags.maxInterval * 1000;
-  const beat = new Beat(app, { store: storeOf(session, app, flags.schedule), maxInterval });
-  if (!session.options.quiet && !flags.json) session.print(banner(app, beat, (await app.transport()).displayUrl));
+  const store = await storeOf(session, app, flags.scheduler, flags.schedule);
+  const beat = new Beat(app, { store, maxInterval });
+  if (!session.options.quiet && !flags.json)
+    session.print(banner(app, beat, store, (await app.transport()).displayUrl));
   const stop = new AbortController();
   const undoSignals = onStopSignals({
     source: io.signals,
@@ -70,28 +73,27 @@ async function run(session: Session, app: Celery, flags: BeatFlags): Promise<voi
     await beat.run({ signal: stop.signal });
   } finally {
     undoSignals();
+    await store.close?.();
     printer.flush();
   }
 }
 
-/** The file that `-s` names, else the one of the settings. */
-export function storeOf(session: Session, app: Celery, file: string | undefined): FileStore | undefined {
-  return file === undefined ? undefined : new FileStore(session.path(file), app.log);
+/** The store that `-S` and `-s` name, else the one of the settings. */
+export function storeOf(
+  session: Session,
+  app: Celery,
+  scheduler: string | undefined,
+  file: string | undefined,
+): Promise<ScheduleStore> {
+  return openStore(app, { scheduler, file, directory: session.io.cwd() });
 }
 
-function banner(app: Celery, beat: Beat, broker: string): string {
+function banner(app: Celery, beat: Beat, store: ScheduleStore, broker: string): string {
   const rows = [
     ['broker', broker],
-    ['db', beat.store.name],
+    ['db', store.name],
     ['timezone', app.conf.timezone ?? (app.conf.enableUtc ? 'UTC' : 'local')],
     ['maxinterval', `${beat.maxIntervalMs / 1000} s`],
   ];
   return `celeriac beat\n${rows.map(([name, value]) => `    . ${name} -> ${value}`).join('\n')}`;
-}
-
-function fileScheduler(name: string): string {
-  if (['celery.beat:PersistentScheduler', 'celery.beat.PersistentScheduler', 'persistent', 'file'].includes(name)) {
-    return name;
-  }
-  throw new InvalidArgumentError('Only the file scheduler is there: leave -S away.');
 }

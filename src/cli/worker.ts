@@ -53,6 +53,7 @@ interface WorkerFlags extends DaemonFlags {
   readonly json?: boolean;
   readonly health?: string;
   readonly beat?: boolean;
+  readonly scheduler?: string;
   readonly scheduleFilename?: string;
 }
 
@@ -102,6 +103,7 @@ export function addWorker(program: Command, session: Session): void {
     .addOption(new Option('--discard').hideHelp())
     .option('--health <where>', 'answer /live, /ready and /metrics on a port, host:port or socket path')
     .option('-B, --beat', 'send periodic tasks too; with one worker only')
+    .option('--scheduler <name>', 'what keeps the schedule of --beat: a name, or a module and its export')
     .option('-s, --schedule-filename <file>', 'where the last runs are kept (default: celerybeat-schedule.json)')
     .option('-j, --json', 'the log as lines of JSON')
     .addHelpText(
@@ -248,7 +250,7 @@ async function runWorker(
   try {
     await using health = await startHealth(worker, flags.health ?? app.conf.workerHealth);
     if (health) app.log.info({ address: health.address }, 'health server listens');
-    await using _beat = flags.beat ? embeddedBeat(session, app, flags.scheduleFilename) : undefined;
+    await using _beat = flags.beat ? embeddedBeat(session, app, flags) : undefined;
     const { error } = await worker.run();
     if (error !== undefined) throw error;
     return interrupted ? EXIT.failure : EXIT.ok;
@@ -259,10 +261,17 @@ async function runWorker(
 }
 
 /** Embedded beat looks every second, as in Celery; one that fails is reported and leaves the worker alone. */
-function embeddedBeat(session: Session, app: Celery, file: string | undefined): AsyncDisposable {
+function embeddedBeat(session: Session, app: Celery, flags: WorkerFlags): AsyncDisposable {
   const stop = new AbortController();
-  const beat = new Beat(app, { store: storeOf(session, app, file), maxInterval: '1s' });
-  const ended = beat.run({ signal: stop.signal }).catch((error: unknown) => app.log.error({ error }, 'beat failed'));
+  const run = async (): Promise<void> => {
+    const store = await storeOf(session, app, flags.scheduler, flags.scheduleFilename);
+    try {
+      await new Beat(app, { store, maxInterval: '1s' }).run({ signal: stop.signal });
+    } finally {
+      await store.close?.();
+    }
+  };
+  const ended = run().catch((error: unknown) => app.log.error({ error }, 'beat failed'));
   return {
     async [Symbol.asyncDispose]() {
       stop.abort();

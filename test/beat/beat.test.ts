@@ -5,13 +5,21 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import { Beat, FileStore, type BeatState, type ScheduleStore } from '../../src/beat/index.ts';
+import {
+  Beat,
+  FileStore,
+  openStore,
+  type RunState,
+  type ScheduleStore,
+  type StoredEntry,
+} from '../../src/beat/index.ts';
 import {
   Celery,
   crontab,
   every,
   ImproperlyConfigured,
   type CeleryOptions,
+  type PeriodicTask,
   type SignatureDict,
 } from '../../src/index.ts';
 import { ManualClock } from '../../src/testing/index.ts';
@@ -22,16 +30,16 @@ const START = Date.UTC(2026, 0, 1, 9, 35, 17);
 /** Keeps what a file would, and may fail as a crash does. */
 class MemoryStore implements ScheduleStore {
   readonly name = 'memory';
-  state: BeatState | undefined;
+  readonly states = new Map<string, RunState>();
   saves = 0;
   failAfter = Infinity;
-  async load(): Promise<BeatState | undefined> {
-    return this.state;
+  async load(configured: readonly PeriodicTask[]): Promise<StoredEntry[]> {
+    return configured.map((task) => ({ task, state: this.states.get(task.name) }));
   }
-  async save(state: BeatState): Promise<void> {
+  async save(states: ReadonlyMap<string, RunState>): Promise<void> {
     if (this.saves >= this.failAfter) throw new Error('power cut');
     this.saves++;
-    this.state = state;
+    for (const [name, state] of states) this.states.set(name, state);
   }
 }
 
@@ -69,7 +77,7 @@ describe('beat', () => {
     await later.tick();
     await later.tick();
     expect(sent).toHaveLength(2);
-    expect(store.state?.entries['tick']?.totalRunCount).toBe(2);
+    expect(store.states.get('tick')?.totalRunCount).toBe(2);
     await app.close();
   });
 
@@ -157,7 +165,71 @@ describe('beat', () => {
     await new Beat(app, { store }).tick();
     expect(sent).toHaveLength(2);
     expect(sent[1]?.options['task_id']).toBe(sent[0]?.options['task_id']);
-    expect(store.state?.entries['tick']?.pending).toBeUndefined();
+    expect(store.states.get('tick')?.pending).toBeUndefined();
+    await app.close();
+  });
+
+  test('an entry that is replaced, added or taken away while beat runs', async () => {
+    const { app, clock, sent } = rig();
+    const tick = app.remoteTask<(what: string) => void>('math.tick');
+    app.addPeriodicTask('a', every('10s'), tick.s('old'));
+    const stop = new AbortController();
+    const ended = new Beat(app, { store: new MemoryStore() }).run({ signal: stop.signal });
+    await clock.advance('10s');
+    app.addPeriodicTask('a', every('1s'), tick.s('new'));
+    app.addPeriodicTask('b', every('2s'), tick.s('other'));
+    await clock.advance('2s');
+    app.periodicTasks.delete('a');
+    await clock.advance('2s');
+    expect(sent.map(({ args }) => args[0])).toEqual(['old', 'new', 'new', 'other', 'other']);
+    stop.abort();
+    await ended;
+    await app.close();
+  });
+
+  test('changes of a store from outside are noticed within its time', async () => {
+    const { app, clock, sent } = rig();
+    const call = (word: string) => () => ({ ...app.remoteTask('math.tick').s().toJSON(), args: [word] });
+    const entry = (name: string, more: Partial<PeriodicTask> = {}): PeriodicTask => {
+      return { name, schedule: every('1s'), call: call(name), ...more };
+    };
+    let version = 1;
+    let tasks = [entry('a'), entry('paused', { paused: true }), entry('twice', { maxRuns: 2 })];
+    const store = new MemoryStore();
+    store.load = async () => tasks.map((task) => ({ task, state: store.states.get(task.name) }));
+    const polled = Object.assign(store, { pollMs: 3000, version: async () => version });
+    const stop = new AbortController();
+    const ended = new Beat(app, { store: polled }).run({ signal: stop.signal });
+    await clock.advance(3500);
+    const startMs = clock.now() + 10_000;
+    version = 2;
+    tasks = [entry('paused'), entry('window', { startMs, endMs: startMs + 2000 })];
+    await clock.advance(20_000);
+    const count = (word: string): number => sent.filter(({ args }) => args[0] === word).length;
+    expect(count('twice')).toBe(2);
+    expect(count('a')).toBeGreaterThanOrEqual(3);
+    expect(count('a')).toBeLessThanOrEqual(6);
+    expect(count('paused')).toBeGreaterThan(10);
+    expect(count('window')).toBe(3);
+    stop.abort();
+    await ended;
+    await app.close();
+  });
+
+  test('a store that fails is tried again, and nothing is sent without it', async () => {
+    const { app, clock, sent } = rig({ beatSchedule: { tick: { task: 'math.tick', schedule: 30 } } });
+    const store = new MemoryStore();
+    const stop = new AbortController();
+    const ended = new Beat(app, { store }).run({ signal: stop.signal });
+    await clock.advance('29s');
+    store.failAfter = store.saves;
+    await clock.advance('10s');
+    expect(sent).toHaveLength(0);
+    store.failAfter = Infinity;
+    await clock.advance('2s');
+    expect(sent).toHaveLength(1);
+    stop.abort();
+    await ended;
     await app.close();
   });
 
@@ -178,7 +250,7 @@ describe('beat', () => {
       const store = new MemoryStore();
       await new Beat(app, { store }).tick();
       await app.close();
-      return Object.keys(store.state?.entries ?? {});
+      return [...store.states.keys()];
     };
     const folder = await mkdtemp(join(tmpdir(), 'celeriac-beat-'));
     expect(await of(`sqlite:///${folder}/results.db`)).toEqual(['celery.backend_cleanup']);
@@ -198,6 +270,39 @@ describe('beat', () => {
   );
 });
 
+describe('schedulers', () => {
+  class Own extends MemoryStore {
+    static file = '';
+    constructor({ file }: { readonly file: string }) {
+      super();
+      Own.file = file;
+    }
+  }
+  test.each([
+    ['class', Own],
+    ['function', (context: { readonly file: string }) => new Own(context)],
+    ['module', fileURLToPath(new URL('./own-scheduler.ts:OwnScheduler', import.meta.url))],
+    ['default export', fileURLToPath(new URL('./own-scheduler.ts', import.meta.url))],
+  ])('by %s', async (_, beatScheduler) => {
+    const { app } = rig({ beatScheduler, beatScheduleFilename: '/tmp/x' });
+    const store = await openStore(app);
+    expect(store.name).toBe('memory');
+    if (store instanceof Own) expect(Own.file).toBe('/tmp/x.json');
+    await app.close();
+  });
+
+  test.each([
+    ['nowhere', /no scheduler "nowhere".*file/],
+    [fileURLToPath(new URL('./own-scheduler.ts:Nothing', import.meta.url)), /exports nothing named "Nothing"/],
+    [fileURLToPath(new URL('./own-scheduler.ts:wrong', import.meta.url)), /gives no store/],
+    [7, /neither a class nor a function/],
+  ])('refuses %s', async (scheduler, message) => {
+    const { app } = rig();
+    await expect(openStore(app, { scheduler: scheduler as string })).rejects.toThrow(message);
+    await app.close();
+  });
+});
+
 describe('the schedule file', () => {
   let folder: string;
   beforeEach(async () => (folder = await mkdtemp(join(tmpdir(), 'celeriac-beat-'))));
@@ -207,16 +312,16 @@ describe('the schedule file', () => {
     const file = join(folder, 'schedule.json');
     await writeFile(file, '{"version": 1, "entries": ');
     const { app } = rig();
+    const context = { timezone: 'UTC', enableUtc: true };
+    const task = { name: 'a', schedule: every('1s'), call: () => ({}) as SignatureDict };
     const store = new FileStore(file, app.log);
-    expect(await store.load()).toBeUndefined();
+    expect(await store.load([task], context)).toEqual([{ task, state: undefined }]);
     expect(await readFile(`${file}.unreadable`, 'utf8')).toContain('"entries": ');
-    const state = {
-      timezone: 'UTC',
-      enableUtc: true,
-      entries: { a: { lastRunMs: 1, totalRunCount: 2, pending: 'id' } },
-    };
-    await store.save(state);
-    expect(await store.load()).toEqual({ version: undefined, ...state });
+    const state = { lastRunMs: 1, totalRunCount: 2, pending: 'id' };
+    await store.save(new Map([['a', state]]));
+    expect(await new FileStore(file, app.log).load([task], context)).toEqual([{ task, state }]);
+    const elsewhere = { timezone: 'Europe/Paris', enableUtc: true };
+    expect(await new FileStore(file, app.log).load([task], elsewhere)).toEqual([{ task, state: undefined }]);
     await app.close();
   });
 
@@ -235,7 +340,7 @@ describe('the schedule file', () => {
       };
       const count = async (): Promise<number> => {
         const text = await readFile(schedule, 'utf8').catch(() => '{}');
-        return (JSON.parse(text) as Partial<BeatState>).entries?.['tick']?.totalRunCount ?? 0;
+        return (JSON.parse(text) as { entries?: Record<string, RunState> }).entries?.['tick']?.totalRunCount ?? 0;
       };
       let seen = 0;
       for (let kill = 0; kill < 20; kill++) {

@@ -31,7 +31,8 @@ test.each([
 });
 
 test('celeriac beat -S refuses what is not there', async () => {
+  vi.resetModules();
   const { io, err } = testIo();
-  expect(await run(['beat', '-A', FILE, '-S', 'django'], io)).toBe(2);
-  expect(err()).toContain('Only the file scheduler');
+  expect(await run(['beat', '-A', FILE, '-S', 'nothing'], io)).toBe(1);
+  expect(err()).toContain('no scheduler "nothing"');
 });

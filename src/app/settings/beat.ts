@@ -1,11 +1,14 @@
 import type { SettingsObject, SettingsOf } from '../setting.ts';
 
+/** `SchedulerClass` or `OpenScheduler` of `celeriac/beat`; what makes a store is checked when beat starts. */
+export type BeatSchedulerFactory = ((context: never) => unknown) | (new (context: never) => unknown);
+
 /** Beat. */
 export interface BeatSettings {
   /** Periodic task entries. */
   readonly beatSchedule: SettingsObject;
-  /** Scheduler class or alias. */
-  readonly beatScheduler: string;
+  /** Scheduler: name, module, class or function. */
+  readonly beatScheduler: string | BeatSchedulerFactory;
   /** Schedule database file. */
   readonly beatScheduleFilename: string;
   /** Sent tasks between syncs; 0 = time based. */
@@ -31,12 +34,12 @@ export interface BeatSettings {
 export const BEAT_SETTINGS: SettingsOf<BeatSettings> = {
   beatSchedule: { type: 'object', default: {}, meaning: 'Periodic task entries', status: 'used' },
   beatScheduler: {
-    type: 'text',
+    type: 'any',
     default: 'celery.beat:PersistentScheduler',
     unit: 'path',
-    meaning: 'Scheduler class or alias',
+    meaning: 'Scheduler: name, module, class or function',
     flag: 'celeriac beat -S, celeriac worker --scheduler',
-    status: 'accepted',
+    status: 'used',
   },
   beatScheduleFilename: {
     type: 'text',
