@@ -7,6 +7,7 @@ export default defineConfig({
     'src/beat/index.ts',
     'src/testing/index.ts',
     'src/events/index.ts',
+    'src/messaging/index.ts',
     'src/diagnostics/{otel,prometheus}.ts',
     'src/cli/main.ts',
     'src/pools/child.ts',

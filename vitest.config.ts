@@ -8,6 +8,7 @@ export default defineConfig({
     alias: [
       { find: /^celeriac$/, replacement: src('index.ts') },
       { find: /^celeriac\/worker$/, replacement: src('worker/index.ts') },
+      { find: /^celeriac\/messaging$/, replacement: src('messaging/index.ts') },
       { find: /^celeriac\/testing$/, replacement: src('testing/index.ts') },
     ],
   },

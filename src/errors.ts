@@ -210,3 +210,10 @@ export class UsageError extends CeleryError {
     super('ERR_USAGE', message, options);
   }
 }
+
+/** `get()` of a simple queue found no message in time (Python's `queue.Empty`). */
+export class Empty extends CeleryError {
+  constructor(queue: string) {
+    super('ERR_EMPTY', `no message in queue "${queue}"`);
+  }
+}

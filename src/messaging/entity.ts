@@ -68,3 +68,14 @@ export function exchange(name: string, options: Partial<Omit<Exchange, 'kind' | 
 export function queue(name: string, options: Partial<Omit<Queue, 'kind' | 'name'>> = {}): Queue {
   return { kind: 'queue', name, routingKey: name, durable: true, exclusive: false, autoDelete: false, ...options };
 }
+
+/** Lets messages of an exchange with this routing key reach a queue; for a queue with more than one way to it. */
+export function binding(
+  queue: string | Queue,
+  exchange: string | Exchange,
+  routingKey: string,
+  options: { readonly arguments?: Arguments | undefined } = {},
+): Binding {
+  const named = (one: string | { readonly name: string }): string => (typeof one === 'string' ? one : one.name);
+  return { kind: 'binding', queue: named(queue), exchange: named(exchange), routingKey, ...options };
+}

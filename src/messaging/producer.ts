@@ -1,14 +1,14 @@
 import { setMaxListeners } from 'node:events';
 import { OperationalError, UsageError } from '../errors.ts';
 import type { Message } from '../protocol/message.ts';
-import { sleep, type Clock } from '../runtime/clock.ts';
+import { sleep } from '../runtime/clock.ts';
 import type { Logger } from '../runtime/logger.ts';
-import type { Channel, Connection, Destination, PublishOptions, Transport } from '../transports/transport.ts';
+import type { Destination, PublishOptions } from '../transports/transport.ts';
 import { Deadlines, type Due } from './deadlines.ts';
 import type { Entity } from './entity.ts';
+import { Links, type Link, type LinksOptions } from './link.ts';
 
 /*
- * link      one connection with its channel and what has been declared on it; dies as a whole
  * attempt   one try to hand a message to the broker; a publish makes several while the broker is out of reach
  */
 
@@ -29,13 +29,8 @@ export const DEFAULT_PUBLISH_RETRY: PublishRetry = {
   intervalMaxMs: 1000,
 };
 
-export interface ProducerOptions {
-  readonly clock: Clock;
+export interface ProducerOptions extends LinksOptions {
   readonly log: Logger;
-  /** Asked for each new connection. */
-  readonly transport: () => Promise<Transport>;
-  /** Longest wait for a connection (`brokerConnectionTimeout`). */
-  readonly connectTimeoutMs: number;
 }
 
 export interface ProducerPublish extends PublishOptions {
@@ -54,15 +49,6 @@ const MOST_PENDING = 100_000;
 /** How long `close()` waits for the broker's answers. */
 const CLOSE_GRACE_MS = 1000;
 
-interface Link {
-  readonly connection: Connection;
-  readonly channel: Channel;
-  /** By kind and name; the promise until the broker answered. */
-  readonly declared: Map<string, true | Promise<void>>;
-  /** It failed; many publishes may notice, one closes it. */
-  dropped: boolean;
-}
-
 /**
  * Publishes for one app over one connection, which is made by the first publish and again by the first one after
  * it was lost. Concurrent publishes share it. Every publish ends by its deadline.
@@ -70,10 +56,7 @@ interface Link {
 export class Producer {
   readonly #options: ProducerOptions;
   readonly #deadlines: Deadlines<Attempt>;
-  /** The link while it lives. */
-  #link: Link | undefined;
-  /** The link being made. */
-  #linking: Promise<Link> | undefined;
+  readonly #links: Links;
   readonly #closing = new AbortController();
   #closed = false;
   #onIdle: (() => void) | undefined;
@@ -81,6 +64,7 @@ export class Producer {
   constructor(options: ProducerOptions) {
     this.#options = options;
     this.#deadlines = new Deadlines<Attempt>(options.clock);
+    this.#links = new Links(options);
     // Every publish that waits for its next try listens, and stops listening: many at a time are no leak.
     setMaxListeners(0, this.#closing.signal);
   }
@@ -119,7 +103,7 @@ export class Producer {
 
   /** Called for a publish that the broker did not answer in time: such a connection is not trusted any more. */
   suspect(link: Link): void {
-    this.#drop(link);
+    this.#links.drop(link);
   }
 
   async #run(message: Message, to: Destination, options: ProducerPublish, attempt: Attempt): Promise<void> {
@@ -131,12 +115,12 @@ export class Producer {
           const pending = options.prepare();
           if (pending !== true) await pending;
         }
-        link = this.#link ?? (await this.#connect());
+        link = this.#links.current ?? (await this.#links.open());
         attempt.link = link;
         const { declares } = options;
         if (declares !== undefined) {
           for (const entity of declares) {
-            const pending = this.#declare(link, entity);
+            const pending = this.#links.declare(link, entity);
             if (pending !== true) await pending;
           }
         }
@@ -146,7 +130,7 @@ export class Producer {
         attempt.link = undefined;
         if (attempt.expired || options.signal?.aborted || this.#closed) throw error;
         if (!(error instanceof OperationalError) || !error.recoverable) throw error;
-        if (link !== undefined) this.#drop(link);
+        if (link !== undefined) this.#links.drop(link);
         if (retry.maxRetries !== null && failures >= retry.maxRetries) throw error;
         const { intervalStartMs, intervalStepMs, intervalMaxMs } = retry;
         const waitMs = Math.min(intervalMaxMs, intervalStartMs + intervalStepMs * failures);
@@ -157,69 +141,6 @@ export class Producer {
     }
   }
 
-  #declare(link: Link, entity: Entity): true | Promise<void> {
-    const key = entityKey(entity);
-    const known = link.declared.get(key);
-    if (known !== undefined) return known;
-    const pending = link.channel.declare(entity).then(
-      () => {
-        if (isTransient(entity)) link.declared.delete(key);
-        else link.declared.set(key, true);
-      },
-      (error: unknown) => {
-        link.declared.delete(key);
-        throw error;
-      },
-    );
-    link.declared.set(key, pending);
-    return pending;
-  }
-
-  #connect(): Promise<Link> {
-    this.#linking ??= this.#open().finally(() => (this.#linking = undefined));
-    return this.#linking;
-  }
-
-  async #open(): Promise<Link> {
-    const { clock, connectTimeoutMs } = this.#options;
-    const transport = await this.#options.transport();
-    const limit = new AbortController();
-    const onClose = (): void => limit.abort(this.#closing.signal.reason);
-    this.#closing.signal.addEventListener('abort', onClose, { once: true });
-    const timer = clock.setTimer(connectTimeoutMs, () =>
-      limit.abort(
-        new OperationalError(`no connection to ${transport.displayUrl} within ${connectTimeoutMs} ms`, {
-          recoverable: true,
-          code: 'ERR_CONNECT_TIMEOUT',
-        }),
-      ),
-    );
-    try {
-      const link = await unlessAborted(openLink(transport, limit.signal), limit.signal, abandon);
-      if (this.#closed) {
-        abandon(link);
-        throw this.#closing.signal.reason as Error;
-      }
-      this.#link = link;
-      void link.connection.closed.then(() => this.#forget(link));
-      return link;
-    } finally {
-      timer.cancel();
-      this.#closing.signal.removeEventListener('abort', onClose);
-    }
-  }
-
-  #forget(link: Link): void {
-    if (this.#link === link) this.#link = undefined;
-  }
-
-  #drop(link: Link): void {
-    if (link.dropped) return;
-    link.dropped = true;
-    this.#forget(link);
-    abandon(link);
-  }
-
   /**
    * Messages that the broker has are waited for, for a short while; all others fail. Then the connection is closed.
    * Harmless twice.
@@ -227,13 +148,11 @@ export class Producer {
   async close(): Promise<void> {
     if (this.#closed) return;
     this.#closed = true;
-    if (this.#link !== undefined && this.#deadlines.size > 0) await this.#idle();
+    if (this.#links.current !== undefined && this.#deadlines.size > 0) await this.#idle();
     const reason = new UsageError('the app was closed while publishing');
     this.#closing.abort(reason);
     for (const due of this.#deadlines.drain()) due.end(reason);
-    const link = this.#link ?? (await this.#linking?.catch(() => undefined));
-    this.#link = undefined;
-    await link?.connection.close();
+    await this.#links.close(reason);
   }
 
   /** Until nothing is on its way, or the grace is over. */
@@ -283,46 +202,4 @@ class Attempt implements Due {
     );
     if (this.link !== undefined) this.#producer.suspect(this.link);
   }
-}
-
-async function openLink(transport: Transport, signal: AbortSignal): Promise<Link> {
-  const connection = await transport.connect({ signal });
-  try {
-    return { connection, channel: await connection.channel(), declared: new Map(), dropped: false };
-  } catch (error) {
-    connection.close().catch(() => undefined);
-    throw error;
-  }
-}
-
-/** Closes what nobody waits for; its failure has no reader. */
-function abandon(link: Link): void {
-  link.connection.close().catch(() => undefined);
-}
-
-/** Settles like `work`, or rejects when the signal aborts; what `work` yields too late goes to `discard`. */
-function unlessAborted<T>(work: Promise<T>, signal: AbortSignal, discard: (late: T) => void): Promise<T> {
-  return new Promise((resolve, reject) => {
-    const onAbort = (): void => {
-      reject(signal.reason as Error);
-      work.then(discard, () => undefined);
-    };
-    if (signal.aborted) return onAbort();
-    signal.addEventListener('abort', onAbort, { once: true });
-    work
-      .then(resolve, (error: unknown) => reject(error as Error))
-      .finally(() => signal.removeEventListener('abort', onAbort));
-  });
-}
-
-function entityKey(entity: Entity): string {
-  return entity.kind === 'binding'
-    ? `binding ${entity.exchange} ${entity.routingKey} ${entity.queue}`
-    : `${entity.kind} ${entity.name}`;
-}
-
-/** May vanish while the connection lives: declared again each time. */
-function isTransient(entity: Entity): boolean {
-  if (entity.kind === 'binding') return false;
-  return entity.autoDelete || (entity.kind === 'queue' && entity.expiresMs !== undefined);
 }

@@ -117,6 +117,12 @@ export async function pythonCanvases<T>(side: PythonSide, cases: readonly unknow
   return JSON.parse(stdout) as T[];
 }
 
+/** Runs a script of this folder with its wish as JSON on its input; resolves to the JSON it writes. */
+export async function pythonScript<T>(script: string, wish: unknown): Promise<T> {
+  const { stdout } = await run({ broker: '', backend: '' }, [script], JSON.stringify(wish));
+  return JSON.parse(stdout) as T;
+}
+
 /** `celery -A tasks …`, as an operator types it. */
 export function celeryCli(side: PythonSide, ...args: string[]): Promise<{ stdout: string; code: number | null }> {
   return run(side, ['-m', 'celery', '-A', 'tasks', ...args], undefined, true);
