@@ -157,6 +157,16 @@ export class ChordError extends RemoteError {
   }
 }
 
+/** A tree of results was walked to a task that is not ready: what it led to is not known yet. */
+export class IncompleteStream extends CeleryError {
+  /** The task that is not ready. */
+  readonly taskId: string;
+  constructor(taskId: string) {
+    super('ERR_INCOMPLETE_STREAM', `the task ${taskId} is not ready: await it, or walk with { intermediate: true }`);
+    this.taskId = taskId;
+  }
+}
+
 /** The task was asked to end by itself (state ABORTED); the reason of `ctx.signal` in tasks with `abortable: true`. */
 export class TaskAborted extends CeleryError {
   constructor() {

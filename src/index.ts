@@ -26,6 +26,9 @@ export type { ResultTuple } from './protocol/result.ts';
 export type { SignatureDict } from './protocol/task-message.ts';
 export type { AsyncResult, GetOptions, GroupResult } from './result/async-result.ts';
 export { EagerResult } from './result/eager-result.ts';
+export type { ResultGraph, ResultNode } from './result/graph.ts';
+export type { Progress, ProgressOptions } from './result/progress.ts';
+export type { WalkOptions, WalkStep } from './result/walk.ts';
 export type { ResultMeta, Snapshot } from './result/snapshot.ts';
 export type { RevokeOptions } from './result/source.ts';
 export {

@@ -296,6 +296,11 @@ export class Celery {
     return this.sender.send(dict, options, limits);
   }
 
+  /** For signatures: runs one in this process. */
+  applySignature(dict: SignatureDict): Promise<AsyncResult<unknown>> {
+    return this.sender.apply(dict);
+  }
+
   /** Calls a registered task's body here, like a function. */
   call(dict: SignatureDict): Promise<unknown> {
     return callDirectly(this, dict);

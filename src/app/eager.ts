@@ -53,7 +53,8 @@ async function applyChain(app: Celery, dict: SignatureDict): Promise<AsyncResult
   let last: AsyncResult<unknown> | undefined;
   for (const step of tasksOf(dict)) {
     const args = last === undefined ? [] : [await last.get({ allowInTask: true })];
-    last = await applyDict(app, withArgs(step, args), {});
+    const result = await applyDict(app, withArgs(step, args), {});
+    last = last !== undefined && result instanceof EagerResult ? result.after(last) : result;
     if ((await last.state()) !== 'SUCCESS') return last;
   }
   return last as AsyncResult<unknown>;

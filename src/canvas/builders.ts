@@ -5,6 +5,9 @@ import { Call, type CanvasApp } from './call.ts';
 import { chainDict, chordDict, groupDict } from './dict.ts';
 import type { AnySignature, HandleOf, Last, Linked, OutOf, OutsOf, SharedIn, Signature } from './types.ts';
 
+/** Signatures that are known one after the other: what a generator gives. */
+type Later<S> = Iterable<S> | AsyncIterable<S>;
+
 /**
  * Runs steps one after the other; each receives the result of the one before as its first argument.
  * The chain's id and result are those of its last step.
@@ -15,8 +18,16 @@ import type { AnySignature, HandleOf, Last, Linked, OutOf, OutsOf, SharedIn, Sig
 export function chain<First extends AnySignature, Rest extends AnySignature[]>(
   first: First,
   ...rest: Rest extends Linked<OutOf<First>, Rest> ? Rest : Linked<OutOf<First>, Rest>
-): Signature<SharedIn<[First]>, OutOf<Last<First, Rest>>, HandleOf<Last<First, Rest>>> {
-  return build([first, ...(rest as AnySignature[])], 'a chain', chainDict);
+): Signature<SharedIn<[First]>, OutOf<Last<First, Rest>>, HandleOf<Last<First, Rest>>>;
+/** Steps whose number is not known before: each takes what it yields. */
+export function chain<Value>(steps: Iterable<Signature<[Value], Value>>): Signature<[Value], Value>;
+/** The same from a source that has to be awaited. */
+export function chain<Value>(steps: AsyncIterable<Signature<[Value], Value>>): Promise<Signature<[Value], Value>>;
+export function chain(first: AnySignature | Later<AnySignature>, ...rest: AnySignature[]): unknown {
+  if (first instanceof Call || rest.length > 0) {
+    return build([first as AnySignature, ...rest], 'a chain', chainDict);
+  }
+  return gathered(first as Later<AnySignature>, (steps) => build(steps, 'a chain', chainDict));
 }
 
 /**
@@ -27,16 +38,53 @@ export function chain<First extends AnySignature, Rest extends AnySignature[]>(
  */
 export function group<const S extends readonly AnySignature[]>(
   header: S,
-): Signature<SharedIn<S>, OutsOf<S>, GroupResult<OutsOf<S>>> {
-  return build(header, 'a group', groupDict);
+): Signature<SharedIn<S>, OutsOf<S>, GroupResult<OutsOf<S>>>;
+/** Members from a generator. `app.streamGroup()` sends them while they come, with bounded memory. */
+export function group<S extends AnySignature>(
+  header: Iterable<S>,
+): Signature<SharedIn<S[]>, OutOf<S>[], GroupResult<OutOf<S>[]>>;
+/** The same from a source that has to be awaited. */
+export function group<S extends AnySignature>(
+  header: AsyncIterable<S>,
+): Promise<Signature<SharedIn<S[]>, OutOf<S>[], GroupResult<OutOf<S>[]>>>;
+export function group(header: Later<AnySignature>): unknown {
+  return gathered(header, (members) => build(members, 'a group', groupDict));
 }
 
 /** Runs the header's members side by side, then the body with the list of their results. */
 export function chord<const S extends readonly AnySignature[], Out, Handle>(
   header: S,
   body: Signature<[OutsOf<S>], Out, Handle>,
-): Signature<SharedIn<S>, Out, Handle> {
-  return build([body, ...header], 'a chord', ([last, ...members]) => chordDict(members, last as SignatureDict));
+): Signature<SharedIn<S>, Out, Handle>;
+/** A header from a generator. */
+export function chord<S extends AnySignature, Out, Handle>(
+  header: Iterable<S>,
+  body: Signature<[OutOf<S>[]], Out, Handle>,
+): Signature<SharedIn<S[]>, Out, Handle>;
+/** The same from a source that has to be awaited. */
+export function chord<S extends AnySignature, Out, Handle>(
+  header: AsyncIterable<S>,
+  body: Signature<[OutOf<S>[]], Out, Handle>,
+): Promise<Signature<SharedIn<S[]>, Out, Handle>>;
+export function chord(header: Later<AnySignature>, body: AnySignature): unknown {
+  return gathered(header, (members) =>
+    build([body, ...members], 'a chord', ([last, ...dicts]) => chordDict(dicts, last as SignatureDict)),
+  );
+}
+
+/** Calls `make` with all signatures: at once, unless the source has to be awaited. */
+function gathered(source: Later<AnySignature>, make: (all: readonly AnySignature[]) => unknown): unknown {
+  const given: unknown = source;
+  const known = typeof given === 'object' && given !== null;
+  if (known && Symbol.iterator in source) return make([...source]);
+  if (!known || !(Symbol.asyncIterator in source)) {
+    throw new UsageError('expected signatures, or an array or generator of them');
+  }
+  return (async () => {
+    const all: AnySignature[] = [];
+    for await (const one of source) all.push(one);
+    return make(all);
+  })();
 }
 
 /** The declared types are the contract; inside, every signature is a dict and the app that sends it. */

@@ -8,6 +8,7 @@ import { chainDict, withArgs, withOptions } from './dict.ts';
 import { freeze, idOf } from './freeze.ts';
 import { errorLinked, linked } from './links.ts';
 import type { CallOptions } from './call-options.ts';
+import { signatureRepr } from './repr.ts';
 import { stampDict, type StampOptions, type StampValues } from './stamp.ts';
 import { flatLinks, skewed, type SkewOptions } from './skew.ts';
 import type { AnySignature, Errback } from './types.ts';
@@ -20,6 +21,8 @@ export interface CanvasApp {
   readonly random: { uuid(): string };
   /** Publishes a signature whose arguments are complete. */
   sendSignature(dict: SignatureDict, options: WireOptions, limits: SendLimits): Promise<AsyncResult<unknown>>;
+  /** Runs a signature in this process. */
+  applySignature(dict: SignatureDict): Promise<AsyncResult<unknown>>;
   handle(tuple: ResultTuple): AsyncResult<unknown>;
 }
 
@@ -93,6 +96,15 @@ export class Call {
     return this.#app.sendSignature(dict, wireOptions(options), sendLimits(options));
   }
 
+  apply(...args: unknown[]): Promise<unknown> {
+    return this.#app.applySignature(withArgs(this.#dict, args));
+  }
+
+  async run(...args: unknown[]): Promise<unknown> {
+    const handle = await this.#app.sendSignature(withArgs(this.#dict, args), {}, {});
+    return handle.get();
+  }
+
   pipe(next: AnySignature): Call {
     return new Call(this.#app, chainDict([this.#dict, Call.open(next).dict]));
   }
@@ -134,6 +146,10 @@ export class Call {
   result(): unknown {
     if (this.#result !== undefined) return this.#app.handle(this.#result);
     throw new UsageError('the signature is not frozen: call freeze() first, and send what it returns');
+  }
+
+  toString(): string {
+    return signatureRepr(this.#dict);
   }
 
   toJSON(): SignatureDict {

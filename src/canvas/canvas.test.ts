@@ -5,10 +5,15 @@ import { callDict, chainDict, chordDict, groupDict, withArgs, withLink, withOpti
 import { freeze } from './freeze.ts';
 import { chunksDict, mapDict, starmapDict } from './many.ts';
 import { plan } from './plan.ts';
+import { signatureRepr } from './repr.ts';
 import { stampDict } from './stamp.ts';
 
 interface Vector {
-  readonly raw: { readonly dicts: Record<string, SignatureDict>; readonly result_tuples: Record<string, unknown> };
+  readonly raw: {
+    readonly reprs: Record<string, string>;
+    readonly dicts: Record<string, SignatureDict>;
+    readonly result_tuples: Record<string, unknown>;
+  };
 }
 const { raw } = JSON.parse(
   readFileSync(new URL('../../test/vectors/5.6/signatures/dicts.json', import.meta.url), 'utf8'),
@@ -58,6 +63,22 @@ const BUILT: readonly (readonly [string, SignatureDict])[] = [
 test.each(BUILT)('%s is written as Python writes it', (name, dict) => {
   expect(JSON.parse(JSON.stringify(dict))).toEqual(raw.dicts[name]);
 });
+
+test.each(Object.keys(raw.reprs).filter((name) => name !== 'chain_empty'))('%s is shown as Python shows it', (name) => {
+  expect(signatureRepr(raw.dicts[name] as SignatureDict)).toBe(withLists(raw.reprs[name] as string));
+});
+
+/** Python's vectors were made of tuples and generators; here, and in what comes off the wire, those are lists. */
+function withLists(text: string): string {
+  const closing: string[] = [];
+  const plain = text.replaceAll(/<_regen: (\[.*\])>/g, '$1');
+  return plain.replaceAll(/\w?[()]/g, (found) => {
+    if (found.endsWith(')')) return found.slice(0, -1) + closing.pop();
+    const call = found.length === 2 || plain.startsWith('%(');
+    closing.push(call ? ')' : ']');
+    return call ? found : '[';
+  });
+}
 
 const RESULTS: readonly (readonly [string, SignatureDict])[] = BUILT.filter(
   ([name]) => !['task_or_group_or_task', 'chord_or_chain', 'group_or_group'].includes(name),

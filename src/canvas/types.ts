@@ -101,6 +101,12 @@ export interface Signature<in In extends unknown[], out Out, out Handle = AsyncR
   freeze(taskId?: string): Signature<In, Out, Handle>;
   /** The handle of a frozen signature. Throws when it is not frozen. */
   result(): Handle;
+  /** Runs it here and now, in this process: no broker. Chains and groups run their members one after the other. */
+  apply(...args: In): Promise<Handle>;
+  /** Sends it and waits for its value: Celery's `~signature`. */
+  run(...args: In): Promise<Out>;
+  /** As Celery shows it: `math.add(2, 2) | mul(3)`. */
+  toString(): string;
   toJSON(): SignatureDict;
 }
 

@@ -1,7 +1,10 @@
 import type { ResultTuple } from '../protocol/result.ts';
 import type { Duration } from '../runtime/duration.ts';
+import type { ResultGraph } from './graph.ts';
+import type { Progress, ProgressOptions } from './progress.ts';
 import type { ResultMeta, Snapshot } from './snapshot.ts';
 import type { RevokeOptions, Stamps } from './source.ts';
+import type { WalkOptions, WalkStep } from './walk.ts';
 
 export interface GetOptions {
   /** @default no limit */
@@ -29,7 +32,28 @@ export interface AsyncResult<out T> {
   failed(): Promise<boolean>;
   /** Every state as it is stored, until one is final. */
   updates(options?: { readonly signal?: AbortSignal; readonly interval?: Duration }): AsyncIterable<Snapshot<T>>;
+  /**
+   * How many tasks of the workflow have ended, whenever that changes: this one, those before it, members of groups.
+   * @example for await (const { successful, total } of result.progress()) bar.update(successful / total);
+   */
+  progress(options?: ProgressOptions): AsyncIterable<Progress>;
+  /** Handles of what the task sent and of what followed it; a group's are its members. Empty while it is not ready. */
   children(): Promise<AsyncResult<unknown>[]>;
+  /** Handles of what came before it, the nearest first. */
+  parents(): AsyncResult<unknown>[];
+  /** Its id and those of its parents. */
+  asList(): string[];
+  /**
+   * The tree of children, the nearest first, each with the one it is a child of.
+   * @throws {IncompleteStream} at a task that is not ready, unless `intermediate`
+   */
+  iterdeps(options?: WalkOptions): AsyncIterable<WalkStep>;
+  /** The tree of children with their values, each awaited in turn. */
+  collect(options?: WalkOptions & GetOptions): AsyncIterable<readonly [result: AsyncResult<unknown>, value: unknown]>;
+  /** The value of the last result of that tree. */
+  getLeaf(options?: GetOptions): Promise<unknown>;
+  /** That tree as nodes and edges, with their states; draws itself as text, Graphviz and Mermaid. */
+  graph(options?: WalkOptions): Promise<ResultGraph>;
   meta(): Promise<ResultMeta>;
   /** Removes the stored result, and those of its parents. */
   forget(): Promise<void>;

@@ -1,21 +1,30 @@
 import { ResultTimeoutError } from '../errors.ts';
 import type { ResultTuple } from '../protocol/result.ts';
 import type { AsyncResult, GetOptions } from './async-result.ts';
+import type { Progress } from './progress.ts';
+import { ResultBase } from './result-base.ts';
 import type { ResultMeta, Snapshot } from './snapshot.ts';
 import { isReady } from './states.ts';
 
 /** The result of a task that ran here, in this process: it is ready from the start. */
-export class EagerResult<out T> implements AsyncResult<T> {
+export class EagerResult<out T> extends ResultBase<T> implements AsyncResult<T> {
   readonly id: string;
   readonly parent: AsyncResult<unknown> | null;
   readonly #snapshot: Snapshot<T>;
   readonly #state: string;
 
   constructor(snapshot: Snapshot<T>, state: string, parent: AsyncResult<unknown> | null = null) {
+    super();
     this.id = snapshot.id;
     this.parent = parent;
     this.#snapshot = snapshot;
     this.#state = state;
+  }
+
+  /** The same result, and what came before it, behind another one. */
+  after(first: AsyncResult<unknown>): EagerResult<T> {
+    const parent = this.parent instanceof EagerResult ? this.parent.after(first) : (this.parent ?? first);
+    return new EagerResult(this.#snapshot, this.#state, parent);
   }
 
   get(options: GetOptions = {}): Promise<T> {
@@ -45,6 +54,10 @@ export class EagerResult<out T> implements AsyncResult<T> {
   }
   async *updates(): AsyncGenerator<Snapshot<T>, void, undefined> {
     yield this.#snapshot;
+  }
+  async *progress(): AsyncGenerator<Progress, void, undefined> {
+    const successful = this.#state === 'SUCCESS' ? 1 : 0;
+    yield { successful, failed: 1 - successful, total: 1, done: true };
   }
   children(): Promise<AsyncResult<unknown>[]> {
     return Promise.resolve([]);

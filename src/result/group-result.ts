@@ -1,11 +1,13 @@
 import type { ResultTuple } from '../protocol/result.ts';
 import { durationMs, type Duration } from '../runtime/duration.ts';
 import type { AsyncResult, GetOptions, GroupResult } from './async-result.ts';
+import { progressOf, type Progress, type ProgressOptions } from './progress.ts';
+import { ResultBase } from './result-base.ts';
 import type { ResultMeta, Snapshot } from './snapshot.ts';
 import type { ResultSource, RevokeOptions, Stamps } from './source.ts';
 
 /** The handle of a group: its members' handles under one id. */
-export class GroupTaskResult<T extends readonly unknown[]> implements GroupResult<T> {
+export class GroupTaskResult<T extends readonly unknown[]> extends ResultBase<T> implements GroupResult<T> {
   readonly id: string;
   readonly parent: AsyncResult<unknown> | null;
   readonly results: readonly AsyncResult<T[number]>[];
@@ -17,6 +19,7 @@ export class GroupTaskResult<T extends readonly unknown[]> implements GroupResul
     results: readonly AsyncResult<T[number]>[],
     parent: AsyncResult<unknown> | null = null,
   ) {
+    super();
     this.#source = source;
     this.id = id;
     this.results = results;
@@ -125,6 +128,10 @@ export class GroupTaskResult<T extends readonly unknown[]> implements GroupResul
     for await (const _ of this.#completions({ ...options, propagate: false, allowInTask: true })) {
       yield await this.snapshot();
     }
+  }
+
+  progress(options: ProgressOptions = {}): AsyncGenerator<Progress, void, undefined> {
+    return progressOf(this.#source, this, options);
   }
 
   children(): Promise<AsyncResult<unknown>[]> {

@@ -4,6 +4,8 @@ import type { ResultTuple } from '../protocol/result.ts';
 import { durationMs, type Duration } from '../runtime/duration.ts';
 import type { AsyncResult, GetOptions } from './async-result.ts';
 import { metaOf, snapshotOf } from './snapshot-of.ts';
+import { progressOf, type Progress, type ProgressOptions } from './progress.ts';
+import { ResultBase } from './result-base.ts';
 import type { ResultMeta, Snapshot } from './snapshot.ts';
 import type { ResultSource, RevokeOptions, Stamps } from './source.ts';
 import { isReady, PROPAGATE_STATES } from './states.ts';
@@ -14,7 +16,7 @@ const POLL_INTERVAL_MS = 500;
 const MOST_UNREAD_UPDATES = 256;
 
 /** The handle of one task. */
-export class TaskResult<T> implements AsyncResult<T> {
+export class TaskResult<T> extends ResultBase<T> implements AsyncResult<T> {
   readonly id: string;
   readonly parent: AsyncResult<unknown> | null;
   readonly #source: ResultSource;
@@ -23,6 +25,7 @@ export class TaskResult<T> implements AsyncResult<T> {
   #final: ResultRecord | undefined;
 
   constructor(source: ResultSource, id: string, parent: AsyncResult<unknown> | null = null, ignored = false) {
+    super();
     this.#source = source;
     this.id = id;
     this.parent = parent;
@@ -148,6 +151,11 @@ export class TaskResult<T> implements AsyncResult<T> {
       observation.close();
       signal?.removeEventListener('abort', onAbort);
     }
+  }
+
+  async *progress(options: ProgressOptions = {}): AsyncGenerator<Progress, void, undefined> {
+    if (this.#ignored) yield { successful: 0, failed: 0, total: 1, done: true };
+    else yield* progressOf(this.#source, this, options);
   }
 
   async children(): Promise<AsyncResult<unknown>[]> {

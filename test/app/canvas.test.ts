@@ -133,6 +133,48 @@ test('an abortable task sees result.abort() in its signal', async () => {
   expect(await polite.state()).toBe('SUCCESS');
 });
 
+test('chains, groups and chords of generators, of arrays of any length, and of what has to be awaited', async () => {
+  const app = await start((on) => {
+    on.task('add', (x: number, y: number) => x + y);
+    on.task('total', (values: number[]) => values.reduce((sum, one) => sum + one, 0));
+  });
+  const add = app.remoteTask<(x: number, y: number) => number>('add');
+  const total = app.remoteTask<(values: number[]) => number>('total');
+  function* known() {
+    for (let n = 1; n <= 3; n++) yield add.s(n);
+  }
+  async function* later() {
+    for (let n = 1; n <= 3; n++) yield add.s(n);
+  }
+  expect(await chain(known()).run(0)).toBe(6);
+  expect(await (await chain(later())).run(0)).toBe(6);
+  expect(await chain([add.s(1)]).run(1)).toBe(2);
+  expect(await group(known()).run(10)).toEqual([11, 12, 13]);
+  expect(await (await group(later())).run(10)).toEqual([11, 12, 13]);
+  expect(await chord(known(), total.s()).run(10)).toBe(36);
+  expect(await (await chord(later(), total.s())).run(10)).toBe(36);
+  expect(() => chain([])).toThrow('a chain needs at least one signature');
+  expect(() => group('add' as never)).toThrow('expected signatures, or an array or generator of them');
+});
+
+test('a signature runs here without a broker, and shows itself as in Celery', async () => {
+  const app = new Celery({ broker: 'memory://', backend: 'memory://', taskEagerPropagates: false });
+  open.push(app);
+  const add = app.task('math.add', (x: number, y: number) => x + y);
+  const total = app.task('math.total', (values: number[]) => values.reduce((sum, one) => sum + one, 0));
+  const boom = app.task('math.boom', (n: number): number => {
+    throw new RangeError(`boom ${n}`);
+  });
+  const canvas = chain(add.s(1, 1), group([add.s(1), add.s(2)]), total.s(), add.s(10));
+  expect(String(canvas)).toBe('math.add(1, 1) | %(total([add(1), add(2)]) | add(10))');
+  const result = await canvas.apply();
+  expect(await result.get()).toBe(17);
+  expect(await result.parents()[0]?.get()).toBe(7);
+  const failed = await chain(boom.s(1), add.s(1)).apply();
+  expect(await failed.state()).toBe('FAILURE');
+  await expect(failed.get()).rejects.toThrow('boom');
+});
+
 test('map, starmap, chunks and skew', async () => {
   const app = await start((on) => {
     on.task('add', (x: number, y: number) => x + y);

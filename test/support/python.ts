@@ -123,6 +123,12 @@ export async function pythonScript<T>(script: string, wish: unknown): Promise<T>
   return JSON.parse(stdout) as T;
 }
 
+/** Reads results in one Python process, as Celery's client does; `results.py` has the operations. */
+export async function pythonResults(side: PythonSide, requests: readonly object[]): Promise<unknown[]> {
+  const { stdout } = await run(side, ['results.py'], JSON.stringify(requests));
+  return JSON.parse(stdout) as unknown[];
+}
+
 /** `celery -A tasks …`, as an operator types it. */
 export function celeryCli(side: PythonSide, ...args: string[]): Promise<{ stdout: string; code: number | null }> {
   return run(side, ['-m', 'celery', '-A', 'tasks', ...args], undefined, true);

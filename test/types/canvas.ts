@@ -61,6 +61,21 @@ export async function proofs(app: Celery): Promise<void> {
     is<number>()(value);
   }
 
+  is<Signature<[number], number>>()(chain([1, 2].map((n) => add.s(n))));
+  // @ts-expect-error of a chain of any length, each step takes what it yields
+  chain([words.s(), words.s()]);
+  const members = new Set([add.s(1, 1), add.s(2, 2)]);
+  is<GroupResult<number[]>>()(await group(members).delay());
+  is<Signature<[], number>>()(chord(members.values(), total.s()));
+  async function* later() {
+    yield add.s(1);
+  }
+  is<GroupResult<number[]>>()(await (await group(later())).delay(2));
+  is<Signature<[number], number>>()(await chord(later(), total.s()));
+  is<Signature<[number], number>>()(await chain(later()));
+  is<number>()(await add.s(1).run(2));
+  is<AsyncResult<number>>()(await add.s(1).apply(2));
+
   const pairs: [number, number][] = [];
   is<Signature<unknown[], number[][]>>()(add.chunks(pairs, 10));
   chain(add.starmap(pairs), total.s());

@@ -108,3 +108,22 @@ def errback(task_id):
     import redis
 
     redis.Redis.from_url(os.environ["INTEROP_BACKEND"]).rpush("errbacks", f"py {task_id}")
+
+
+@app.task(name="py.spread")
+def spread(name, queue, n):
+    """Sends a task n times as a group, and returns its handle."""
+    from celery import group
+
+    return group([app.signature(name, args=(i,), queue=queue) for i in range(n)]).apply_async()
+
+
+@app.task(name="py.square")
+def square(n):
+    return n * n
+
+
+@app.task(name="py.relay")
+def relay(n):
+    """Lets the other language do the work."""
+    return app.send_task("ts.square", args=(n,), queue="ts")
