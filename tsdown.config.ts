@@ -5,6 +5,7 @@ export default defineConfig({
     'src/index.ts',
     'src/worker/index.ts',
     'src/beat/index.ts',
+    'src/beat/django/index.ts',
     'src/testing/index.ts',
     'src/events/index.ts',
     'src/messaging/index.ts',

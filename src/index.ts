@@ -41,6 +41,7 @@ export {
   UNREADY_STATES,
 } from './result/states.ts';
 export type { BeatEntry, PeriodicTask } from './app/periodic.ts';
+export { clocked, Clocked } from './schedules/clocked.ts';
 export { crontab, Crontab, type CrontabOptions } from './schedules/crontab.ts';
 export type { CrontabValue } from './schedules/crontab-field.ts';
 export { every, Interval, type IntervalOptions } from './schedules/interval.ts';

@@ -37,6 +37,8 @@ export class Crontab implements Schedule {
   readonly dayOfMonth: ReadonlySet<number>;
   readonly monthOfYear: ReadonlySet<number>;
   readonly timezone: string | undefined;
+  /** The fields as they were given; lists joined by commas. */
+  readonly fields: Readonly<Record<'minute' | 'hour' | 'dayOfMonth' | 'monthOfYear' | 'dayOfWeek', string>>;
   readonly #text: string;
   readonly #minutes: readonly number[];
   readonly #hours: readonly number[];
@@ -54,6 +56,13 @@ export class Crontab implements Schedule {
     this.#hours = ascending(this.hour);
     this.timezone = timezone;
     if (timezone !== undefined) this.#zone = zoneOf(timezone);
+    this.fields = {
+      minute: joined(minute),
+      hour: joined(hour),
+      dayOfMonth: joined(dayOfMonth),
+      monthOfYear: joined(monthOfYear),
+      dayOfWeek: joined(dayOfWeek),
+    };
     this.#text = [minute, hour, dayOfMonth, monthOfYear, dayOfWeek].map(shown).join(' ');
   }
 
@@ -124,6 +133,8 @@ export function crontab(spec: CrontabOptions | string = {}, options: Pick<Cronta
 const ascending = (numbers: ReadonlySet<number>): number[] => [...numbers].sort((a, b) => a - b);
 
 const isSameDay = (a: WallTime, b: WallTime): boolean => a.day === b.day && a.month === b.month && a.year === b.year;
+
+const joined = (value: CrontabValue): string => (typeof value === 'object' ? [...value].join(',') : String(value));
 
 const shown = (value: CrontabValue): string =>
   typeof value === 'object' ? `[${[...value].join(', ')}]` : String(value);

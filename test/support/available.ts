@@ -4,6 +4,8 @@ import { inject } from 'vitest';
 export interface Available {
   readonly redis: string;
   readonly rabbitmq: string;
+  readonly postgresql: string;
+  readonly mariadb: string;
   readonly tmux: string;
   readonly python: string;
 }

@@ -102,6 +102,8 @@ export default function setup(project: TestProject): () => void {
   const available: Available = {
     redis: attempt(server('redis-server', 'redis-server')),
     rabbitmq: attempt(server('rabbitmq-server', 'rabbitmq-server')),
+    postgresql: attempt(server('/usr/lib/postgresql/*/bin/postgres', 'postgresql')),
+    mariadb: attempt(server('mariadbd', 'mariadb-server-core', 'mariadb-client-core')),
     tmux: attempt(server('tmux', 'tmux')),
     python: attempt(python),
   };
