@@ -174,6 +174,13 @@ export class TaskAborted extends CeleryError {
   }
 }
 
+/** Reason of `ctx.signal` when `workerCancelLongRunningTasksOnConnectionLoss` ends a task; it will run again. */
+export class ConnectionLost extends CeleryError {
+  constructor() {
+    super('ERR_CONNECTION_LOST', 'the connection to the broker was lost; the task will run again');
+  }
+}
+
 /** Thrown by `ctx.retry()`: ends this run; the next one has been asked for. */
 export class Retry extends CeleryError {
   /** Unix time in milliseconds of the next run, or undefined for at once. */

@@ -1,12 +1,12 @@
 import { failFollowers } from '../app/chord.ts';
-import { failureRecord, publishErrbacks } from '../app/follow-up.ts';
+import { failureRecord } from '../app/follow-up.ts';
 import { failure } from '../app/trace.ts';
 import { ContentDisallowed, DecodeError, InvalidTaskError, NotRegistered, WorkerLostError } from '../errors.ts';
 import { queue as queueNamed } from '../messaging/entity.ts';
 import { pythonRepr, toExceptionRecord } from '../protocol/exception.ts';
 import type { TaskHeaders } from '../protocol/task-message.ts';
 import type { Delivery } from '../transports/transport.ts';
-import { acknowledge } from './settle.ts';
+import { acknowledge, announceFailure } from './settle.ts';
 import type { WorkerParts } from './parts.ts';
 import { viewOf, type Request } from './request.ts';
 import { viewOfUnread } from './unread.ts';
@@ -90,10 +90,8 @@ export async function discardExhausted(parts: WorkerParts, request: Request, los
     };
     await app.publisher.publishRaw(message, { exchange: '', routingKey: to.name }, { declares: [to] });
     const outcome = failure(app, request.task, error);
-    if (request.storesErrors) await parts.backend.store(failureRecord(app, view, outcome.record, null));
-    await failFollowers(app, view, 'FAILURE', outcome.record, null);
-    await publishErrbacks(app, view, outcome);
     log.error({ taskId: request.id, task: request.displayName, deliveries, deadLetterQueue: to.name }, error.message);
+    await announceFailure(parts, request, outcome, 'ack');
     acknowledge(parts, request);
   } catch (failed) {
     log.error({ error: failed, taskId: request.id }, 'a message that kills its workers could not be put away');

@@ -17,7 +17,7 @@ import { repeatLost } from './lost.ts';
 import type { WorkerParts } from './parts.ts';
 import { RateLimits } from './rate-limit.ts';
 import { viewOf, type Request } from './request.ts';
-import { acknowledge, settle, settleRevoked } from './settle.ts';
+import { acknowledge, settle, settleCancelled, settleRevoked } from './settle.ts';
 import { tellStarted } from './telemetry.ts';
 
 export type { DefaultLimits } from './limits.ts';
@@ -163,6 +163,14 @@ export class Executor {
     this.#finish(request, undefined, this.#kill(request, signum ?? 'SIGTERM'));
   }
 
+  /** Cuts a run short so that its message can run again; its child, where it has one, is ended. */
+  cancel(request: Request, reason: Error): void {
+    if (request.state !== 'running') return;
+    request.cancelled = reason;
+    request.cancellation?.abort(reason);
+    this.#finish(request, undefined, this.#kill(request, 'SIGTERM'));
+  }
+
   /**
    * Cold stop: aborts what runs and forgets it. Its outcome changes nothing any more; a late-ack message is
    * returned with the connection, so the task runs again.
@@ -274,7 +282,7 @@ export class Executor {
     this.#settling++;
     const settleNow = (): Promise<void> =>
       outcome === undefined
-        ? settleRevoked(this.#parts, request, 'terminated')
+        ? this.#settleEnded(request)
         : lost(outcome)
           ? this.#settleLost(request, outcome)
           : settle(this.#parts, request, outcome);
@@ -296,6 +304,13 @@ export class Executor {
       this.#parts.log.warn(fields, 'lease lost before the task began: the message belongs to another worker now');
     }
     return held;
+  }
+
+  #settleEnded(request: Request): Promise<void> {
+    const { cancelled } = request;
+    return cancelled === undefined
+      ? settleRevoked(this.#parts, request, 'terminated')
+      : settleCancelled(this.#parts, request, cancelled);
   }
 
   /** Its child died: it runs again where it may, else it failed. */

@@ -1,4 +1,4 @@
-import { ContentDisallowed, DecodeError, InvalidTaskError } from '../errors.ts';
+import { ConnectionLost, ContentDisallowed, DecodeError, InvalidTaskError } from '../errors.ts';
 import { classify, decodeHeaders, decodeV1, decompressMessage } from '../protocol/decode.ts';
 import type { TaskBody, TaskHeaders } from '../protocol/task-message.ts';
 import { parseIso } from '../protocol/time.ts';
@@ -201,9 +201,12 @@ export class Intake {
    */
   lost(error: Error): void {
     const { running } = this.#executor;
+    this.#parts.log.warn({ error, running: running.size }, 'connection to broker lost');
     for (const { delivery } of this.#takeIdle()) delivery.reject({ requeue: true }).catch(() => undefined);
     this.#orphans.remember(running);
-    this.#parts.log.warn({ error, running: running.size }, 'connection to broker lost');
+    if (this.#parts.app.conf.workerCancelLongRunningTasksOnConnectionLoss) {
+      for (const request of this.#orphans.take()) this.#executor.cancel(request, new ConnectionLost());
+    }
   }
 
   /** Accepts nothing more. What has not begun goes back at once: others may run it while this worker drains. */

@@ -2,6 +2,7 @@ import { ChildLostError } from '../pools/pool.ts';
 import { discardExhausted } from './discard.ts';
 import type { WorkerParts } from './parts.ts';
 import type { Request } from './request.ts';
+import { reject } from './settle.ts';
 
 /** Ids remembered; the oldest is forgotten first. */
 const MOST_REMEMBERED = 10_000;
@@ -38,16 +39,12 @@ export async function repeatLost(parts: WorkerParts, request: Request, error: un
   const { maxDeliveries } = parts.app.conf;
   const losses = bystander ? 0 : parts.losses.add(request.id);
   const fields = { taskId: request.id, task: request.displayName, losses, error };
-  request.acknowledged = true;
   if (maxDeliveries !== null && losses >= maxDeliveries) {
     parts.losses.forget(request.id);
-    request.acknowledged = false;
     await discardExhausted(parts, request, losses);
     return true;
   }
   parts.log.warn(fields, 'the child of a task was lost: the task goes back to its queue');
-  await request.delivery.reject({ requeue: true }).catch((cause: unknown) => {
-    parts.log.warn({ ...fields, error: cause }, 'the broker was gone: the message will be delivered again');
-  });
+  reject(parts, request, true);
   return true;
 }

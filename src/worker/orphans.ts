@@ -19,6 +19,13 @@ export class Orphans {
     }
   }
 
+  /** Hands them over: their messages may come to anybody. */
+  take(): readonly Request[] {
+    const taken = [...this.#byId.values()];
+    this.#byId.clear();
+    return taken;
+  }
+
   /** The same message again while its task still runs here: the run keeps going and settles the new delivery. */
   adopt(delivery: Delivery, id: string): boolean {
     if (this.#byId.size === 0) return false;

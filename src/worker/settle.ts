@@ -94,6 +94,24 @@ async function succeeded(parts: WorkerParts, request: Request, outcome: Success)
 }
 
 async function failed(parts: WorkerParts, request: Request, outcome: Failure): Promise<void> {
+  const timedOut = outcome.error instanceof TimeLimitExceeded;
+  const { acksOnFailure, acksOnTimeout } = request.task.options;
+  const acks = request.acknowledged || (timedOut ? acksOnTimeout : acksOnFailure);
+  await announceFailure(parts, request, outcome, acks ? 'ack' : timedOut ? 'requeue' : 'reject');
+  if (acks) acknowledge(parts, request);
+  else refuse(parts, request, timedOut);
+}
+
+/**
+ * Stores a failure, and tells everybody who waits for it or watches.
+ * @param next how the message is going to be settled; one that goes back to its queue has not failed for those who watch
+ */
+export async function announceFailure(
+  parts: WorkerParts,
+  request: Request,
+  outcome: Failure,
+  next: 'ack' | 'reject' | 'requeue',
+): Promise<void> {
   const { app, events, log } = parts;
   const { task } = request;
   const view = request.view as TaskRequest;
@@ -108,18 +126,14 @@ async function failed(parts: WorkerParts, request: Request, outcome: Failure): P
     await app.signals.emit('taskFailure', { ...eventOf(request, view), error, record, traceback });
   }
   await runHook(app, task, 'afterReturn', 'FAILURE', error, view);
-  if (events.taskEvents && task.options.sendEvents) {
+  if (next !== 'ack') tellRejected(parts, request, next === 'requeue');
+  if (next !== 'requeue' && events.taskEvents && task.options.sendEvents) {
     events.send('task-failed', { uuid: request.id, exception: pythonRepr(error), traceback });
   }
   const fields = { taskId: request.id, task: request.displayName, exception: pythonRepr(error) };
   if (outcome.expected) log.info(fields, 'task raised expected');
   else log.error({ ...fields, traceback }, 'task raised unexpected');
   tellEnded(parts, request, 'FAILURE');
-  if (request.acknowledged) return;
-  const timedOut = error instanceof TimeLimitExceeded;
-  const { acksOnFailure, acksOnTimeout } = task.options;
-  if (timedOut ? acksOnTimeout : acksOnFailure) acknowledge(parts, request);
-  else reject(parts, request, timedOut);
 }
 
 async function retried(parts: WorkerParts, request: Request, outcome: RetryOutcome): Promise<void> {
@@ -152,18 +166,13 @@ async function storeRetry(parts: WorkerParts, request: Request, record: ResultRe
 }
 
 async function rejected(parts: WorkerParts, request: Request, requeue: boolean, reason: string): Promise<void> {
-  const { app, events } = parts;
+  const { app } = parts;
   parts.log.info({ taskId: request.id, task: request.displayName, requeue, reason }, 'task rejected');
-  if (!requeue && request.storesErrors) {
+  if (!requeue || request.acknowledged) {
     const record = { exc_type: 'Reject', exc_message: [reason], exc_module: 'celery.exceptions' };
-    await parts.backend.store(failureRecord(app, request.view as TaskRequest, record, null));
-  }
-  if (!requeue) {
-    const record = { exc_type: 'Reject', exc_message: [reason], exc_module: 'celery.exceptions' };
-    await failFollowers(app, request.view as TaskRequest, 'FAILURE', record, null);
-  }
-  if (events.taskEvents && request.task.options.sendEvents) {
-    events.send('task-rejected', { uuid: request.id, requeue });
+    const view = request.view as TaskRequest;
+    if (request.storesErrors) await parts.backend.store(failureRecord(app, view, record, null));
+    await failFollowers(app, view, 'FAILURE', record, null);
   }
   tellEnded(parts, request, 'REJECTED');
   reject(parts, request, requeue);
@@ -201,6 +210,41 @@ export async function settleRevoked(
 }
 
 /**
+ * A run that was cut short by its worker. A late-ack message goes back to its queue and runs again; of one that was
+ * acknowledged RETRY is all that is left.
+ *
+ * Source: `Request._announce_cancelled`. Differs: after a lost connection Celery stores RETRY for late-ack messages as
+ * well, although another worker may have ended the task by then.
+ */
+export async function settleCancelled(parts: WorkerParts, request: Request, reason: Error): Promise<void> {
+  const { app, events, log } = parts;
+  const { task } = request;
+  try {
+    if (events.taskEvents && task.options.sendEvents) events.send('task-cancelled', { uuid: request.id });
+    log.warn({ taskId: request.id, task: request.displayName, reason: reason.message }, 'task cancelled');
+    tellEnded(parts, request, 'RETRY');
+    if (request.acknowledged) return await leaveRetry(parts, request, reason);
+    request.acknowledged = true;
+    // Most brokers have put it back by themselves; one whose leases outlive a connection has to be told.
+    await request.delivery.reject({ requeue: true }).catch(() => undefined);
+  } catch (error) {
+    log.error({ error, taskId: request.id, task: request.displayName, app: app.main }, 'a task was cancelled badly');
+  }
+}
+
+async function leaveRetry(parts: WorkerParts, request: Request, reason: Error): Promise<void> {
+  const { app } = parts;
+  const { task } = request;
+  const view = request.view ?? (await viewOfUnread(parts, request.delivery, request.headers, request.body));
+  const record = { exc_type: 'Retry', exc_message: ['cancelled by Celery'], exc_module: 'celery.exceptions' };
+  if (request.storesErrors) await storeRetry(parts, request, retryRecord(app, view, { record, traceback: null }));
+  await runHook(app, task, 'onRetry', reason, view, null);
+  if (app.signals.has('taskRetry')) {
+    await app.signals.emit('taskRetry', { ...eventOf(request, view), reason, traceback: null });
+  }
+}
+
+/**
  * Something outside the task's body failed. What may work again later (broker or backend away) goes back to the
  * queue; anything else would fail for ever, so it ends as FAILURE.
  */
@@ -234,7 +278,19 @@ export function acknowledge(parts: WorkerParts, request: Request): void {
   request.delivery.ack().catch((error: unknown) => unsettled(parts, request, error));
 }
 
-function reject(parts: WorkerParts, request: Request, requeue: boolean): void {
+/** Refuses the message, unless it was settled before; monitors hear of it. */
+export function reject(parts: WorkerParts, request: Request, requeue: boolean): void {
+  if (request.acknowledged) return;
+  tellRejected(parts, request, requeue);
+  refuse(parts, request, requeue);
+}
+
+function tellRejected({ events }: WorkerParts, request: Request, requeue: boolean): void {
+  if (!events.taskEvents || !request.task.options.sendEvents) return;
+  events.send('task-rejected', { uuid: request.id, requeue });
+}
+
+function refuse(parts: WorkerParts, request: Request, requeue: boolean): void {
   if (request.acknowledged) return;
   request.acknowledged = true;
   request.delivery.reject({ requeue }).catch((error: unknown) => unsettled(parts, request, error));

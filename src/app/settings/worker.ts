@@ -216,8 +216,8 @@ export const WORKER_SETTINGS: SettingsOf<WorkerSettings> = {
   workerCancelLongRunningTasksOnConnectionLoss: {
     type: 'bool',
     default: false,
-    meaning: 'Kill late-ack tasks on connection loss',
-    status: 'accepted',
+    meaning: 'End late-ack tasks when the connection is lost, as they will run again',
+    status: 'used',
   },
   workerSoftShutdownTimeout: {
     type: 'seconds',
