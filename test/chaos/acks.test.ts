@@ -75,7 +75,7 @@ describe.skipIf(missing('redis') !== undefined)('a connection that breaks while 
     backend.store = (record) => (of(record.taskId).states.push(record.status), store(record));
     const listener = new Celery({ broker: server.url(0), log: silentLogger, env: {} });
     closers.push(() => listener.close());
-    const events = await listener.events();
+    const events = listener.events();
     closers.push(() => events[Symbol.asyncDispose]());
     void (async () => {
       for await (const event of events) {

@@ -27,7 +27,7 @@ const recorded = JSON.parse(readFileSync(new URL('../fixtures/celery-5.6-acks.js
 const cases = recorded.cases.filter(({ outcome }) => !outcome.startsWith('connectionLost'));
 
 /** Where we differ, on purpose. */
-function intended({ outcome, acksLate, acksOnFailureOrTimeout, ...told }: Case): Told {
+function intended({ outcome, acksLate, ...told }: Case): Told {
   const { runs, settled, states, events } = told;
   switch (outcome) {
     case 'hardLimit':
@@ -78,6 +78,8 @@ describe.each(['async', 'thread', 'process'])('pool %s settles as Celery does', 
       log: silentLogger,
       env: {},
     });
+    // Else the broker drops what has expired, and the worker never sees it.
+    app.on('beforePublish', ({ properties }) => void delete properties['expiration']);
     const backend = await app.backend();
     const store = backend.store.bind(backend);
     backend.store = (record) => {
@@ -92,7 +94,7 @@ describe.each(['async', 'thread', 'process'])('pool %s settles as Celery does', 
       prefetchMultiplier: 0,
       taskEvents: true,
     });
-    const events = await app.events();
+    const events = app.events();
     const listening = (async () => {
       for await (const event of events) {
         if (event.type.startsWith('task-') && event.type !== 'task-received' && 'uuid' in event)
@@ -138,7 +140,7 @@ async function send(app: Celery, one: Case, started: (id: string) => boolean): P
     taskId: id,
     ...(outcome.startsWith('softLimit') && { softTimeLimit: '200ms' }),
     ...(outcome === 'hardLimit' && { timeLimit: '200ms' }),
-    ...(outcome === 'expired' && { countdown: '300ms', expires: '100ms' }),
+    ...(outcome === 'expired' && { countdown: '50ms', expires: '1ms' }),
   });
   if (outcome === 'terminated') {
     await until(() => started(id), { message: 'it runs', timeoutMs: 60_000 });
