@@ -43,14 +43,34 @@ const ROUTED: readonly (readonly [wire: string, camel: keyof CallOptions])[] = [
 export class AddressBook {
   readonly #routes: CompiledRoutes;
   readonly #queues: QueueTable;
+  /** Of options that many calls share; only where no router looks at the call itself. */
+  #known = new WeakMap<WireOptions, Address>();
+  #revision = 0;
 
   constructor(conf: Config, queues: QueueTable) {
     this.#routes = compileRoutes(conf.taskRoutes as Parameters<typeof compileRoutes>[0]);
     this.#queues = queues;
   }
 
-  /** @throws {ImproperlyConfigured} for a queue that is unknown and may not be created */
-  find(call: RoutedCall, options: WireOptions): Address {
+  /**
+   * @param shared the options are the same object for many calls, and never change
+   * @throws {ImproperlyConfigured} for a queue that is unknown and may not be created
+   */
+  find(call: RoutedCall, options: WireOptions, shared = false): Address {
+    if (!shared || this.#routes.routers.length > 0) return this.#find(call, options);
+    if (this.#revision !== this.#queues.revision) {
+      this.#known = new WeakMap();
+      this.#revision = this.#queues.revision;
+    }
+    let address = this.#known.get(options);
+    if (address === undefined) {
+      address = this.#find(call, options);
+      if (this.#revision === this.#queues.revision) this.#known.set(options, address);
+    }
+    return address;
+  }
+
+  #find(call: RoutedCall, options: WireOptions): Address {
     const said = routeOptions(options);
     const found =
       this.#routes.routers.length === 0 ? said : route(this.#routes, call.task, call.args, call.kwargs, said);

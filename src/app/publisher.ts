@@ -49,6 +49,7 @@ type Options = Readonly<Record<string, unknown>>;
 const PUBLISH_TIMEOUT_MS = 10_000;
 /** Celery refuses what its timers cannot hold. */
 const LEAST_COUNTDOWN_SECONDS = -2_147_483_648;
+const NO_OPTIONS: Options = Object.freeze({});
 const NO_LIMITS: TaskHeaders['timelimit'] = [null, null];
 
 /** Builds task messages and hands them to the broker. One per app. */
@@ -58,6 +59,7 @@ export class Publisher {
   readonly #addresses: AddressBook;
   readonly #encodings = new Map<string, EncodeBody>();
   readonly #resultsAreMessages: boolean;
+  readonly #policies = new WeakMap<object, PublishRetry>();
   #iso: ((ms: number) => string) | undefined;
 
   constructor(app: Celery) {
@@ -79,8 +81,9 @@ export class Publisher {
   async publish(call: TaskCall, limits: PublishLimits = {}): Promise<Published> {
     const app = this.#app;
     const defaults = app.callDefaults(call.task);
-    const options = defaults === undefined ? call.options : { ...defaults, ...present(call.options) };
-    const address = this.#addresses.find(call, options);
+    const bare = !hasAny(call.options);
+    const options = bare ? (defaults ?? NO_OPTIONS) : { ...defaults, ...present(call.options) };
+    const address = this.#addresses.find(call, options, bare);
     const routed = address.options;
     const headers = this.#headers(call, routed);
     const body = taskBody(call, routed);
@@ -259,7 +262,10 @@ export class Publisher {
       return { ...DEFAULT_PUBLISH_RETRY, maxRetries: 0 };
     }
     const policy = options['retry_policy'] ?? this.#app.conf.taskPublishRetryPolicy;
-    return policy === undefined || policy === null ? DEFAULT_PUBLISH_RETRY : publishRetry(policy as Options);
+    if (policy === undefined || policy === null) return DEFAULT_PUBLISH_RETRY;
+    let known = this.#policies.get(policy);
+    if (known === undefined) this.#policies.set(policy, (known = publishRetry(policy as Options)));
+    return known;
   }
 
   async #announce(headers: TaskHeaders, { to, queueName }: Address): Promise<void> {
@@ -302,6 +308,11 @@ function taskBody(call: TaskCall, options: Options): TaskBody {
 function checkedSeconds(seconds: number, name: string): number {
   if (seconds >= LEAST_COUNTDOWN_SECONDS && Number.isFinite(seconds)) return seconds;
   throw new InvalidTaskError(`${name}: expected a number of seconds within reach of a clock, got ${seconds}`);
+}
+
+function hasAny(options: Options): boolean {
+  for (const _ in options) return true;
+  return false;
 }
 
 /** Options without those that are null or undefined: they mean "not given". */

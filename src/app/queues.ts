@@ -38,6 +38,8 @@ export interface TaskDestination {
 export class QueueTable {
   readonly #config: QueueSettings;
   readonly #queues = new Map<string, Queue>();
+  /** Counts up whenever a queue is added. */
+  revision = 0;
   readonly #aliases = new Map<string, Queue>();
   readonly #consumed = new Map<string, Queue>();
 
@@ -79,6 +81,7 @@ export class QueueTable {
 
   /** Makes a queue known, with the defaults of the settings for what it leaves open. It is not consumed yet. */
   add(given: Queue): Queue {
+    this.revision++;
     const completed = this.#complete(given);
     this.#queues.set(completed.name, completed);
     if (completed.alias !== undefined) this.#aliases.set(completed.alias, completed);

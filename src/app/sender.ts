@@ -25,14 +25,21 @@ export class Sender {
   }
 
   /** Sends a signature whose arguments are complete; inside a task the handle becomes one of its children. */
-  async send(dict: SignatureDict, options: WireOptions = {}, limits: SendLimits = {}): Promise<AsyncResult<unknown>> {
-    const app = this.#app;
-    if (app.conf.taskAlwaysEager) return applyDict(app, dict, options);
-    const handle = isWorkflow(dict)
-      ? await this.sendDetached(dict, options, limits)
-      : this.#handle(await app.publisher.publish(plainCall(dict, options), limits));
-    const run = app.lineage.current;
-    if (run !== undefined) run.children.push(handle.toJSON());
+  send(dict: SignatureDict, options: WireOptions = {}, limits: SendLimits = {}): Promise<AsyncResult<unknown>> {
+    if (this.#app.conf.taskAlwaysEager) return applyDict(this.#app, dict, options);
+    return isWorkflow(dict) ? this.#sendWorkflow(dict, options, limits) : this.#sendOne(dict, options, limits);
+  }
+
+  async #sendWorkflow(dict: SignatureDict, options: WireOptions, limits: SendLimits): Promise<AsyncResult<unknown>> {
+    return this.#child(await this.sendDetached(dict, options, limits));
+  }
+
+  async #sendOne(dict: SignatureDict, options: WireOptions, limits: SendLimits): Promise<AsyncResult<unknown>> {
+    return this.#child(this.#handle(await this.#app.publisher.publish(plainCall(dict, options), limits)));
+  }
+
+  #child(handle: AsyncResult<unknown>): AsyncResult<unknown> {
+    this.#app.lineage.current?.children.push(handle.toJSON());
     return handle;
   }
 

@@ -9,6 +9,8 @@ export interface Link {
   readonly channel: Channel;
   /** By kind and name; the promise until the broker answered. */
   readonly declared: Map<string, true | Promise<void>>;
+  /** Declared and there to stay, by identity: asked for each message. */
+  readonly known: WeakSet<Entity>;
   /** It failed; many may notice, one closes it. */
   dropped: boolean;
 }
@@ -78,6 +80,7 @@ export class Links {
   declare(link: Link, entity: Entity): true | Promise<void> {
     const key = entityKey(entity);
     const known = link.declared.get(key);
+    if (known === true) link.known.add(entity);
     if (known !== undefined) return known;
     const pending = link.channel.declare(entity).then(
       () => {
@@ -117,7 +120,13 @@ export class Links {
 async function openLink(transport: Transport, signal: AbortSignal): Promise<Link> {
   const connection = await transport.connect({ signal });
   try {
-    return { connection, channel: await connection.channel(), declared: new Map(), dropped: false };
+    return {
+      connection,
+      channel: await connection.channel(),
+      declared: new Map(),
+      known: new WeakSet(),
+      dropped: false,
+    };
   } catch (error) {
     connection.close().catch(() => undefined);
     throw error;

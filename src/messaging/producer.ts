@@ -85,20 +85,35 @@ export class Producer {
         }),
       );
     }
-    return new Promise((resolve, reject) => {
-      const attempt = new Attempt(this.#options.clock.monotonic() + options.timeoutMs, options.timeoutMs, reject, this);
-      this.#deadlines.add(attempt);
-      this.#run(message, to, options, attempt).then(
-        () => {
-          this.#finished(attempt);
-          resolve();
-        },
-        (error: unknown) => {
-          this.#finished(attempt);
-          reject(error as Error);
-        },
-      );
-    });
+    const { timeoutMs } = options;
+    const attempt = new Attempt(this.#options.clock.monotonic() + timeoutMs, timeoutMs, this);
+    this.#deadlines.add(attempt);
+    const link = this.#links.current;
+    if (link === undefined || !isDeclared(link, options.declares) || !isPrepared(options)) {
+      this.#follow(this.#run(message, to, options, attempt), attempt);
+      return attempt.promise;
+    }
+    // The way of nearly all messages: over a link that is there, to a queue that is declared.
+    attempt.link = link;
+    const failed = (error: unknown): void => {
+      this.#follow(this.#run(message, to, options, attempt, { error, link }), attempt);
+    };
+    try {
+      link.channel.publish(message, to, options).then(() => this.#finish(attempt), failed);
+    } catch (error) {
+      failed(error);
+    }
+    return attempt.promise;
+  }
+
+  #follow(sending: Promise<void>, attempt: Attempt): void {
+    sending.then(
+      () => this.#finish(attempt),
+      (error: unknown) => {
+        attempt.reject(error as Error);
+        this.#finish(attempt);
+      },
+    );
   }
 
   /** Called for a publish that the broker did not answer in time: such a connection is not trusted any more. */
@@ -106,9 +121,16 @@ export class Producer {
     this.#links.drop(link);
   }
 
-  async #run(message: Message, to: Destination, options: ProducerPublish, attempt: Attempt): Promise<void> {
-    const retry = options.retry ?? DEFAULT_PUBLISH_RETRY;
-    for (let failures = 0; ; failures++) {
+  /** @param failed a first try that did not succeed */
+  async #run(
+    message: Message,
+    to: Destination,
+    options: ProducerPublish,
+    attempt: Attempt,
+    failed?: { readonly error: unknown; readonly link: Link },
+  ): Promise<void> {
+    if (failed !== undefined) await this.#recover(failed.error, failed.link, options, attempt, 0);
+    for (let failures = failed === undefined ? 0 : 1; ; failures++) {
       let link: Link | undefined;
       try {
         if (options.prepare !== undefined) {
@@ -127,18 +149,30 @@ export class Producer {
         if (attempt.expired) return;
         return await link.channel.publish(message, to, options);
       } catch (error) {
-        attempt.link = undefined;
-        if (attempt.expired || options.signal?.aborted || this.#closed) throw error;
-        if (!(error instanceof OperationalError) || !error.recoverable) throw error;
-        if (link !== undefined) this.#links.drop(link);
-        if (retry.maxRetries !== null && failures >= retry.maxRetries) throw error;
-        const { intervalStartMs, intervalStepMs, intervalMaxMs } = retry;
-        const waitMs = Math.min(intervalMaxMs, intervalStartMs + intervalStepMs * failures);
-        this.#options.log.debug({ error, waitMs, failures: failures + 1 }, 'publishing failed, trying again');
-        await sleep(this.#options.clock, waitMs, options.signal ?? this.#closing.signal);
-        if (attempt.expired) throw error;
+        await this.#recover(error, link, options, attempt, failures);
       }
     }
+  }
+
+  /** Waits for the next try. @throws the error when there is none */
+  async #recover(
+    error: unknown,
+    link: Link | undefined,
+    options: ProducerPublish,
+    attempt: Attempt,
+    failures: number,
+  ): Promise<void> {
+    const retry = options.retry ?? DEFAULT_PUBLISH_RETRY;
+    attempt.link = undefined;
+    if (attempt.expired || options.signal?.aborted || this.#closed) throw error;
+    if (!(error instanceof OperationalError) || !error.recoverable) throw error;
+    if (link !== undefined) this.#links.drop(link);
+    if (retry.maxRetries !== null && failures >= retry.maxRetries) throw error;
+    const { intervalStartMs, intervalStepMs, intervalMaxMs } = retry;
+    const waitMs = Math.min(intervalMaxMs, intervalStartMs + intervalStepMs * failures);
+    this.#options.log.debug({ error, waitMs, failures: failures + 1 }, 'publishing failed, trying again');
+    await sleep(this.#options.clock, waitMs, options.signal ?? this.#closing.signal);
+    if (attempt.expired) throw error;
   }
 
   /**
@@ -166,8 +200,9 @@ export class Producer {
     });
   }
 
-  #finished(attempt: Attempt): void {
+  #finish(attempt: Attempt): void {
     this.#deadlines.remove(attempt);
+    attempt.resolve();
     if (this.#onIdle !== undefined && this.#deadlines.size === 0) this.#onIdle();
   }
 }
@@ -176,21 +211,27 @@ class Attempt implements Due {
   readonly dueMs: number;
   expired = false;
   link: Link | undefined;
+  /** What the caller awaits. */
+  readonly promise: Promise<void>;
+  resolve!: () => void;
+  reject!: (error: Error) => void;
   readonly #timeoutMs: number;
-  readonly #reject: (error: Error) => void;
   readonly #producer: Producer;
 
-  constructor(dueMs: number, timeoutMs: number, reject: (error: Error) => void, producer: Producer) {
+  constructor(dueMs: number, timeoutMs: number, producer: Producer) {
     this.dueMs = dueMs;
     this.#timeoutMs = timeoutMs;
-    this.#reject = reject;
     this.#producer = producer;
+    this.promise = new Promise((resolve, reject) => {
+      this.resolve = resolve;
+      this.reject = reject;
+    });
   }
 
   /** The caller is told; what the attempt still does has no reader. */
   end(error: Error): void {
     this.expired = true;
-    this.#reject(error);
+    this.reject(error);
   }
 
   expire(): void {
@@ -202,4 +243,17 @@ class Attempt implements Due {
     );
     if (this.link !== undefined) this.#producer.suspect(this.link);
   }
+}
+
+function isDeclared(link: Link, declares: readonly Entity[] | undefined): boolean {
+  if (declares !== undefined) for (const entity of declares) if (!link.known.has(entity)) return false;
+  return true;
+}
+
+function isPrepared({ prepare }: ProducerPublish): boolean {
+  if (prepare === undefined) return true;
+  const pending = prepare();
+  if (pending === true) return true;
+  pending.catch(() => {}); // asked again, and awaited, by whoever sends
+  return false;
 }

@@ -178,5 +178,6 @@ export function argsRepr(args: readonly unknown[], maxLength?: number): string {
 
 /** The `kwargsrepr` header: `{'a': 1}`. */
 export function kwargsRepr(kwargs: Readonly<Record<string, unknown>>, maxLength?: number): string {
-  return safeRepr(kwargs, maxLength === undefined ? undefined : { maxLength });
+  for (const _ in kwargs) return safeRepr(kwargs, maxLength === undefined ? undefined : { maxLength });
+  return '{}';
 }

@@ -26,10 +26,8 @@ export interface Envelope {
   readonly redelivered: boolean;
 }
 
-/** Wire name of each property, in the order Python writes them. */
-const PROPERTY_NAMES: readonly (readonly [Exclude<keyof MessageProperties, 'extra'>, string])[] = [
-  ['correlationId', 'correlation_id'],
-  ['replyTo', 'reply_to'],
+/** Wire names of what few messages have, in the order Python writes them, after the correlation id and `reply_to`. */
+const RARE_NAMES: readonly (readonly [Exclude<keyof MessageProperties, 'extra'>, string])[] = [
   ['messageId', 'message_id'],
   ['timestamp', 'timestamp'],
   ['type', 'type'],
@@ -38,20 +36,21 @@ const PROPERTY_NAMES: readonly (readonly [Exclude<keyof MessageProperties, 'extr
 ];
 
 function encodeProperties(properties: MessageProperties, options: EnvelopeOptions): string {
+  const { correlationId, replyTo, expiration, extra } = properties;
   let json = '{';
-  for (const [name, wire] of PROPERTY_NAMES) {
+  if (correlationId !== undefined) json += `"correlation_id":${JSON.stringify(correlationId)},`;
+  if (replyTo !== undefined) json += `"reply_to":${JSON.stringify(replyTo)},`;
+  for (const [name, wire] of RARE_NAMES) {
     const value = properties[name];
     if (value !== undefined) json += `"${wire}":${JSON.stringify(value)},`;
   }
-  if (properties.extra !== undefined) {
-    for (const name in properties.extra) json += `${JSON.stringify(name)}:${dumps(properties.extra[name])},`;
+  if (extra !== undefined) {
+    for (const name in extra) json += `${JSON.stringify(name)}:${dumps(extra[name])},`;
   }
   json += `"delivery_mode":${properties.deliveryMode ?? 2},`;
-  if (properties.expiration !== undefined) json += `"expiration":${JSON.stringify(properties.expiration)},`;
+  if (expiration !== undefined) json += `"expiration":${JSON.stringify(expiration)},`;
   const { exchange, routingKey, deliveryTag } = options;
-  json += `"delivery_info":{"exchange":${JSON.stringify(exchange)},"routing_key":${JSON.stringify(routingKey)}},`;
-  json += `"priority":${options.priority ?? properties.priority ?? 0},`;
-  return `${json}"body_encoding":"base64","delivery_tag":${JSON.stringify(deliveryTag)}}`;
+  return `${json}"delivery_info":{"exchange":${JSON.stringify(exchange)},"routing_key":${JSON.stringify(routingKey)}},"priority":${options.priority ?? properties.priority ?? 0},"body_encoding":"base64","delivery_tag":${JSON.stringify(deliveryTag)}}`;
 }
 
 /**

@@ -37,11 +37,15 @@ export class RedisChannel implements Channel {
     throwFirst(await socket.batch(members.map(({ key, member }): Command => ['SADD', key, member])));
   }
 
-  async publish(message: Message, to: Destination, options: PublishOptions = {}): Promise<void> {
-    const { signal } = options;
-    signal?.throwIfAborted();
-    const published = this.#open().publisher.publish(message, to, options);
-    await (signal ? abortable(published, signal) : published);
+  publish(message: Message, to: Destination, options: PublishOptions = {}): Promise<void> {
+    try {
+      const { signal } = options;
+      signal?.throwIfAborted();
+      const published = this.#open().publisher.publish(message, to, options) as Promise<void>;
+      return signal ? abortable(published, signal) : published;
+    } catch (error) {
+      return Promise.reject(error as Error);
+    }
   }
 
   async consume(queue: Queue, deliver: (delivery: Delivery) => void, options: ConsumeOptions): Promise<Consumer> {
