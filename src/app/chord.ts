@@ -1,3 +1,4 @@
+import { sleep } from '../runtime/clock.ts';
 import type { ChordPart } from '../backends/backend.ts';
 import { asDict, bodyOf, isChain, isChord, isGroup, listOf, tasksOf, withArgs } from '../canvas/dict.ts';
 import { unreached } from '../canvas/leaves.ts';
@@ -15,6 +16,8 @@ import type { TaskRequest } from './request.ts';
  * count once, bodies have fixed ids.
  */
 
+const CLAIM_POLL_MS = 250;
+
 /**
  * Counts a member of a chord's header that has ended. The one that completes the header sends the body, or, when a
  * member failed, fails it. Nothing happens for tasks outside chords, and where the backend does not count.
@@ -26,20 +29,39 @@ export async function returnPart(app: Celery, request: TaskRequest, state: strin
   const backend = await app.backend();
   const { chords } = backend;
   if (chords === undefined) return;
-  const members = await chords.add(group, { taskId: id, index: groupIndex, state, result });
+  const part = { taskId: id, index: groupIndex, state, result };
+  const claim = app.random.uuid();
+  let members = await chords.add(group, part, claim);
+  // A duplicate of the member that completed the header: nobody knows yet whether the other one gets the body out.
+  while (members === 'claimed') {
+    await sleep(app.clock, CLAIM_POLL_MS);
+    members = await chords.add(group, part, claim);
+  }
   if (members === undefined) return;
   const body = asDict(chord);
   const failed = members.find((member) => PROPAGATE_STATES.has(member.state));
   if (failed === undefined) {
-    const structure = await backend.loadGroup(group);
-    const values = structure === undefined ? members.map(valueOf) : await joined(app, structure, members);
-    await sendBody(app, request, body, values);
+    const values = await valuesOf(app, group, members);
+    if (values instanceof ChordError) await failBody(app, request, body, values);
+    else await sendBody(app, request, body, values);
   } else {
     const cause = errorOf(app, failed);
     const message = `Dependency ${failed.taskId} raised ${pythonRepr(cause, app.errorNames)}`;
     await failBody(app, request, body, new ChordError(message, null, cause));
   }
   await chords.end(group);
+}
+
+/** The values for the body, or the error that there are none. */
+async function valuesOf(app: Celery, group: string, members: readonly ChordPart[]): Promise<unknown[] | ChordError> {
+  const structure = await (await app.backend()).loadGroup(group);
+  if (structure === undefined) return members.map(valueOf);
+  try {
+    return await joined(app, structure, members);
+  } catch (cause) {
+    if (cause instanceof OperationalError && cause.recoverable) throw cause;
+    return new ChordError(`the header could not be joined: ${pythonRepr(cause, app.errorNames)}`, null, cause);
+  }
 }
 
 function valueOf({ result }: ChordPart): unknown {
@@ -63,7 +85,13 @@ async function joined(app: Celery, group: ResultTuple, members: readonly ChordPa
   return Promise.all((group[1] ?? []).map(valuesOf));
 }
 
-async function sendBody(app: Celery, request: TaskRequest, body: SignatureDict, values: unknown[]): Promise<void> {
+/** The body leaves for its queue; where it cannot, it fails. */
+export async function sendBody(
+  app: Celery,
+  request: TaskRequest,
+  body: SignatureDict,
+  values: unknown[],
+): Promise<void> {
   try {
     await app.sender.sendDetached(withArgs(body, [values]), descent(app, request));
   } catch (cause) {

@@ -10,6 +10,7 @@ import { resultFrom } from '../result/result-from.ts';
 import { TaskResult } from '../result/task-result.ts';
 import type { SignatureDict } from '../protocol/task-message.ts';
 import type { Celery } from './celery.ts';
+import { unlockRouted } from './chord-unlock.ts';
 import { applyDict } from './eager.ts';
 import type { Published, TaskCall } from './publisher.ts';
 
@@ -70,7 +71,8 @@ export class Sender {
       await Promise.all(chords.map(({ groupId, size, group }) => counts.begin(groupId, size, group)));
     }
     for (let at = 0; at < calls.length; at += PUBLISH_WINDOW) {
-      await Promise.all(calls.slice(at, at + PUBLISH_WINDOW).map((call) => app.publisher.publish(call, limits)));
+      const window = calls.slice(at, at + PUBLISH_WINDOW);
+      await Promise.all(window.map((call) => app.publisher.publish(unlockRouted(app, call), limits)));
     }
     return resultFrom(app.results, result);
   }

@@ -90,7 +90,7 @@ test('Ignore, Reject and Retry are outcomes of their own', async () => {
   const raise = app.task(fresh(), (what: () => Error) => {
     throw what();
   });
-  expect(await run(raise, [() => new Ignore()])).toEqual({ kind: 'ignore' });
+  expect(await run(raise, [() => new Ignore('why')])).toEqual({ kind: 'ignore', reason: 'why' });
   expect(await run(raise, [() => new Reject('no', { requeue: true })])).toEqual({
     kind: 'reject',
     requeue: true,

@@ -21,7 +21,7 @@ export interface RunControl extends Cancellable {
 }
 
 /** How a run ended. Nothing has been stored or sent yet. */
-export type Outcome = Success | Failure | RetryOutcome | { readonly kind: 'ignore' } | RejectOutcome;
+export type Outcome = Success | Failure | RetryOutcome | IgnoreOutcome | RejectOutcome;
 
 export interface Success {
   readonly kind: 'success';
@@ -47,6 +47,12 @@ export interface RetryOutcome {
   readonly record: ExceptionRecord | null;
   readonly traceback: string | null;
   readonly error: unknown;
+}
+
+export interface IgnoreOutcome {
+  readonly kind: 'ignore';
+  /** What the task said when it threw Ignore; undefined where another one took its place. */
+  readonly reason?: string;
 }
 
 export interface RejectOutcome {
@@ -177,7 +183,8 @@ function outcomeOf(app: Celery, task: RegisteredTask, request: TaskRequest, erro
   if (error instanceof Replaced && error.outcome !== undefined) {
     return { kind: 'success', value: error.outcome.value, children: run.children };
   }
-  if (error instanceof Ignore) return { kind: 'ignore' };
+  if (error instanceof Replaced) return { kind: 'ignore' };
+  if (error instanceof Ignore) return { kind: 'ignore', reason: error.message };
   if (error instanceof Reject) return { kind: 'reject', requeue: error.requeue, reason: error.message };
   try {
     if (error instanceof Retry) {

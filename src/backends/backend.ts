@@ -63,20 +63,26 @@ export interface ChordPart {
   readonly result: unknown;
 }
 
+/** For so long a claim keeps others from sending the body: who dies with it is followed by another after this. */
+export const CHORD_CLAIM_MS = 5_000;
+
 /**
  * Counts the ended members of chords. Every call may be repeated: the same member counts once.
  *
  * size    how many members end until the body is due
- * claim   the member that completed the header owns the body; delivered again, it owns it still, nobody else does
+ * owner   the member that completed the header; delivered again, it owns the body still, nobody else does
+ * claim   names one run of the owner: of two runs at once only one sends the body
  */
 export interface ChordStore {
   /** Before the last member is sent. @param group the header's handle, to be kept where `add()` needs it later */
   begin(groupId: string, size: number, group: ResultTuple): Promise<void>;
   /**
    * Counts a member.
-   * @returns all members in the order of the header for whom has to send the body; undefined for everybody else
+   * @param claim a name for this run of the member
+   * @returns all members in the order of the header for whom has to send the body; `claimed` where another run of the
+   *   owner does so: ask again until that ended; undefined for everybody else
    */
-  add(groupId: string, part: ChordPart): Promise<readonly ChordPart[] | undefined>;
+  add(groupId: string, part: ChordPart, claim: string): Promise<readonly ChordPart[] | 'claimed' | undefined>;
   /** `memberId` joins the header of a chord that has begun, and counts as `size` members. */
   grow(groupId: string, memberId: string, size: number): Promise<void>;
   /** The body was sent, or has failed. */

@@ -1,5 +1,5 @@
 import type { ResultCodec, ResultTuple } from '../protocol/result.ts';
-import type { ChordPart, ChordStore } from './backend.ts';
+import { CHORD_CLAIM_MS, type ChordPart, type ChordStore } from './backend.ts';
 import { decodePart, encodePart } from './chord-part.ts';
 
 interface Chord {
@@ -8,6 +8,7 @@ interface Chord {
   readonly added: Map<string, number>;
   readonly parts: Map<string, { readonly text: string; readonly index: number | null; readonly success: boolean }>;
   owner: string | undefined;
+  claim: { readonly by: string; readonly untilMs: number } | undefined;
   ended: boolean;
   expiresAtMs: number;
 }
@@ -35,7 +36,15 @@ export class MemoryChords implements ChordStore {
   #chord(groupId: string): Chord {
     let chord = this.#chords.get(groupId);
     if (chord === undefined) {
-      chord = { size: undefined, added: new Map(), parts: new Map(), owner: undefined, ended: false, expiresAtMs: 0 };
+      chord = {
+        size: undefined,
+        added: new Map(),
+        parts: new Map(),
+        owner: undefined,
+        claim: undefined,
+        ended: false,
+        expiresAtMs: 0,
+      };
       this.#chords.set(groupId, chord);
     }
     chord.expiresAtMs = this.#now() + this.#lifetimeMs;
@@ -46,10 +55,10 @@ export class MemoryChords implements ChordStore {
     if (group[1]?.some(([, members]) => members !== null)) await this.#saveGroup(groupId, group);
     const chord = this.#chord(groupId);
     chord.size = size;
-    if (chord.ended) Object.assign(chord, { ended: false, owner: undefined });
+    if (chord.ended) Object.assign(chord, { ended: false, owner: undefined, claim: undefined });
   }
 
-  async add(groupId: string, part: ChordPart): Promise<readonly ChordPart[] | undefined> {
+  async add(groupId: string, part: ChordPart, claim: string): Promise<readonly ChordPart[] | 'claimed' | undefined> {
     const chord = this.#chord(groupId);
     if (chord.ended) return undefined;
     if (!chord.parts.get(part.taskId)?.success) {
@@ -62,6 +71,9 @@ export class MemoryChords implements ChordStore {
     if (chord.parts.size < wanted) return undefined;
     chord.owner ??= part.taskId;
     if (chord.owner !== part.taskId) return undefined;
+    const now = this.#now();
+    if (chord.claim !== undefined && chord.claim.by !== claim && now < chord.claim.untilMs) return 'claimed';
+    chord.claim = { by: claim, untilMs: now + CHORD_CLAIM_MS };
     return [...chord.parts.values()]
       .sort((a, b) => place(a.index) - place(b.index))
       .map(({ text, index }) => decodePart(this.#codec, text, index));

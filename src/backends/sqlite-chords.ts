@@ -1,6 +1,6 @@
 import type { ResultCodec, ResultTuple } from '../protocol/result.ts';
 import type { Database, Statement } from '../sqlite/database.ts';
-import type { ChordPart, ChordStore } from './backend.ts';
+import { CHORD_CLAIM_MS, type ChordPart, type ChordStore } from './backend.ts';
 import { decodePart, encodePart } from './chord-part.ts';
 
 /** `size` null: not known yet. `owner`: the member that completed the header. `ended`: the body is out. */
@@ -21,6 +21,12 @@ CREATE TABLE IF NOT EXISTS chord_part (
   expires INTEGER,
   PRIMARY KEY (group_id, task_id)
 ) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS chord_claim (
+  group_id TEXT PRIMARY KEY,
+  claim TEXT NOT NULL,
+  until INTEGER NOT NULL,
+  expires INTEGER
+) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS chord_growth (
   group_id TEXT NOT NULL,
   task_id TEXT NOT NULL,
@@ -30,11 +36,13 @@ CREATE TABLE IF NOT EXISTS chord_growth (
 ) WITHOUT ROWID;
 `;
 
-const TABLES = ['chord', 'chord_part', 'chord_growth'] as const;
+const TABLES = ['chord', 'chord_part', 'chord_claim', 'chord_growth'] as const;
 
 export interface SqliteChordsOptions {
   readonly codec: ResultCodec;
   open(): Promise<Database>;
+  /** Unix milliseconds, the same for all processes of the machine. */
+  now(): number;
   /** When what is written now may go, in Unix milliseconds; null: never. */
   expires(): number | null;
   saveGroup(groupId: string, group: ResultTuple): Promise<void>;
@@ -45,12 +53,14 @@ interface Statements {
   readonly state: Statement;
   readonly put: Statement;
   readonly counts: Statement;
+  readonly own: Statement;
   readonly claim: Statement;
   readonly parts: Statement;
   readonly grow: Statement;
   readonly end: Statement;
   readonly dropParts: Statement;
   readonly dropGrowth: Statement;
+  readonly dropClaim: Statement;
   readonly sweeps: readonly Statement[];
 }
 
@@ -77,10 +87,14 @@ export class SqliteChords implements ChordStore {
   async begin(groupId: string, size: number, group: ResultTuple): Promise<void> {
     if (group[1]?.some(([, members]) => members !== null)) await this.#options.saveGroup(groupId, group);
     const { db, sql } = await this.#open();
-    await db.write(() => sql.begin.run(groupId, size, this.#options.expires()));
+    await db.write(() => {
+      const [, ended = 0] = sql.state.first(groupId) ?? [];
+      if (ended === 1) sql.dropClaim.run(groupId);
+      sql.begin.run(groupId, size, this.#options.expires());
+    });
   }
 
-  async add(groupId: string, part: ChordPart): Promise<readonly ChordPart[] | undefined> {
+  async add(groupId: string, part: ChordPart, claim: string): Promise<readonly ChordPart[] | 'claimed' | undefined> {
     const { codec } = this.#options;
     const text = encodePart(codec, part);
     const success = part.state === 'SUCCESS' ? 1 : 0;
@@ -92,9 +106,13 @@ export class SqliteChords implements ChordStore {
       if (size === null) return undefined;
       const [ready, grown] = sql.counts.first(groupId, groupId) as [number, number];
       if (ready < Number(size) + grown) return undefined;
-      if (sql.claim.run(part.taskId, groupId, part.taskId) === 0) return undefined;
+      if (sql.own.run(part.taskId, groupId, part.taskId) === 0) return undefined;
+      const now = this.#options.now();
+      const until = now + CHORD_CLAIM_MS;
+      if (sql.claim.run(groupId, claim, until, this.#options.expires(), now) === 0) return 'claimed';
       return sql.parts.all(groupId);
     });
+    if (rows === 'claimed') return rows;
     return rows?.map(([one, place]) => decodePart(codec, one as string, place as number | null));
   }
 
@@ -109,6 +127,7 @@ export class SqliteChords implements ChordStore {
       sql.end.run(groupId, this.#options.expires());
       sql.dropParts.run(groupId);
       sql.dropGrowth.run(groupId);
+      sql.dropClaim.run(groupId);
     });
   }
 
@@ -131,13 +150,17 @@ function prepare(db: Database): Statements {
         expires = excluded.expires WHERE excluded.success = 1 AND chord_part.success = 0`),
     counts: db.prepare(`SELECT (SELECT count(*) FROM chord_part WHERE group_id = ?),
       (SELECT coalesce(sum(size), 0) FROM chord_growth WHERE group_id = ?)`),
-    claim: db.prepare('UPDATE chord SET owner = ? WHERE group_id = ? AND (owner IS NULL OR owner = ?)'),
+    own: db.prepare('UPDATE chord SET owner = ? WHERE group_id = ? AND (owner IS NULL OR owner = ?)'),
+    claim: db.prepare(`INSERT INTO chord_claim (group_id, claim, until, expires) VALUES (?, ?, ?, ?)
+      ON CONFLICT (group_id) DO UPDATE SET claim = excluded.claim, until = excluded.until
+        WHERE claim = excluded.claim OR until <= ?`),
     parts: db.prepare('SELECT part, place FROM chord_part WHERE group_id = ? ORDER BY place IS NULL, place, task_id'),
     grow: db.prepare('INSERT OR IGNORE INTO chord_growth (group_id, task_id, size, expires) VALUES (?, ?, ?, ?)'),
     end: db.prepare(`INSERT INTO chord (group_id, ended, expires) VALUES (?, 1, ?)
       ON CONFLICT (group_id) DO UPDATE SET ended = 1, size = NULL, expires = excluded.expires`),
     dropParts: db.prepare('DELETE FROM chord_part WHERE group_id = ?'),
     dropGrowth: db.prepare('DELETE FROM chord_growth WHERE group_id = ?'),
+    dropClaim: db.prepare('DELETE FROM chord_claim WHERE group_id = ?'),
     sweeps: TABLES.map((table) => db.prepare(`DELETE FROM ${table} WHERE expires <= ?`)),
   };
 }

@@ -94,6 +94,7 @@ class SqliteBackend implements ResultBackend {
     this.displayUrl = `sqlite:///${file}`;
     this.chords = new SqliteChords({
       open: async () => (await this.#open()).db,
+      now: () => this.#clock.now(),
       codec: this.#codec,
       expires: () => this.#expires(),
       saveGroup: (groupId, group) => this.saveGroup(groupId, group),

@@ -48,7 +48,7 @@ export type WireOutcome =
       readonly record: string | null;
       readonly traceback: string | null;
     }
-  | { readonly kind: 'ignore' }
+  | { readonly kind: 'ignore'; readonly reason?: string }
   | { readonly kind: 'reject'; readonly requeue: boolean; readonly reason: string }
   /** The message could not be read. */
   | { readonly kind: 'unreadable'; readonly code: string; readonly reason: string };

@@ -39,9 +39,7 @@ export async function settle(parts: WorkerParts, request: Request, outcome: Outc
       case 'reject':
         return await rejected(parts, request, outcome.requeue, outcome.reason);
       case 'ignore':
-        parts.log.info({ taskId: request.id, task: request.displayName }, 'task ignored');
-        tellEnded(parts, request, 'IGNORED');
-        return acknowledge(parts, request);
+        return await ignored(parts, request, outcome.reason);
     }
   } catch (error) {
     await internalError(parts, request, error);
@@ -163,6 +161,21 @@ async function storeRetry(parts: WorkerParts, request: Request, record: ResultRe
   } catch (error) {
     parts.log.warn({ error, taskId: request.id, task: request.displayName }, 'RETRY could not be stored');
   }
+}
+
+/**
+ * Nothing is stored for the task itself. What waits for its value can never run, and is told so.
+ * Differs: Celery leaves a chord and the rest of a chain waiting for ever.
+ */
+async function ignored(parts: WorkerParts, request: Request, reason: string | undefined): Promise<void> {
+  parts.log.info({ taskId: request.id, task: request.displayName, reason }, 'task ignored');
+  const view = request.view as TaskRequest | undefined;
+  if (reason !== undefined && view !== undefined && (view.chord !== null || view.chain !== null)) {
+    const record = { exc_type: 'Ignore', exc_message: [reason], exc_module: 'celery.exceptions' };
+    await failFollowers(parts.app, view, 'FAILURE', record, null);
+  }
+  tellEnded(parts, request, 'IGNORED');
+  acknowledge(parts, request);
 }
 
 async function rejected(parts: WorkerParts, request: Request, requeue: boolean, reason: string): Promise<void> {

@@ -1,5 +1,5 @@
 import type { ResultCodec, ResultTuple } from '../../protocol/result.ts';
-import type { ChordPart, ChordStore } from '../backend.ts';
+import { CHORD_CLAIM_MS, type ChordPart, type ChordStore } from '../backend.ts';
 import { decodePart, encodePart, partPrefix } from '../chord-part.ts';
 import type { Link } from './link.ts';
 import { ADD_TO_CHORD, BEGIN_CHORD, END_CHORD, GROW_CHORD } from './scripts.ts';
@@ -42,7 +42,7 @@ export class RedisChords implements ChordStore {
     await link.retry((socket) => socket.run(BEGIN_CHORD, this.#keys(groupId), [expiresSeconds, size]));
   }
 
-  async add(groupId: string, part: ChordPart): Promise<readonly ChordPart[] | undefined> {
+  async add(groupId: string, part: ChordPart, claim: string): Promise<readonly ChordPart[] | 'claimed' | undefined> {
     const { link, codec, expiresSeconds, ordered } = this.#options;
     const text = encodePart(codec, part);
     const args = [
@@ -53,9 +53,12 @@ export class RedisChords implements ChordStore {
       partPrefix(codec, part.taskId),
       part.state === 'SUCCESS' ? 1 : 0,
       ordered ? 1 : 0,
+      claim,
+      CHORD_CLAIM_MS,
     ];
     const members = (await link.retry((socket) => socket.run(ADD_TO_CHORD, this.#keys(groupId), args))) as
-      string[] | null;
+      string[] | number | null;
+    if (typeof members === 'number') return 'claimed';
     return members?.map((member) => decodePart(codec, member));
   }
 

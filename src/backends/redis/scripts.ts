@@ -44,8 +44,8 @@ return stored`,
 
 /*
  * Chords. KEYS: .j, .t, .s, ours. ARGV[1]: lifetime in seconds (0: for ever).
- * Ours is a hash: `owner` has the id of the member that completed the header, `ended` that the body is out,
- * `+<id>` that a member joined later.
+ * Ours is a hash: `owner` has the id of the member that completed the header, `claim` which run of it sends the body and
+ * `until` for how long (milliseconds of the server), `ended` that the body is out, `+<id>` that a member joined later.
  */
 
 const KEEP = `
@@ -69,7 +69,8 @@ return redis.status_reply('OK')`,
 
 /**
  * ARGV: lifetime, task id, place or +inf, member, what all members of this task begin with, 1 for a success, 1 for
- * ordered. Reply: nil, or all members for whom has to send the body.
+ * ordered, claim, its milliseconds. Reply: nil, 1 where another run of the owner has the claim, or all members for whom
+ * has to send the body.
  *
  * A member counts once, also when the task ran again and gave something else: a success replaces what is no success,
  * nothing replaces a success.
@@ -105,6 +106,11 @@ if ready < tonumber(size) + tonumber(redis.call('GET', KEYS[2]) or '0') then ret
 redis.call('HSETNX', KEYS[4], 'owner', ARGV[2])
 keep(KEYS[4])
 if redis.call('HGET', KEYS[4], 'owner') ~= ARGV[2] then return false end
+local time = redis.call('TIME')
+local now = time[1] * 1000 + math.floor(time[2] / 1000)
+local claim = redis.call('HMGET', KEYS[4], 'claim', 'until')
+if claim[1] and claim[1] ~= ARGV[8] and now < tonumber(claim[2]) then return 1 end
+redis.call('HSET', KEYS[4], 'claim', ARGV[8], 'until', string.format('%.0f', now + ARGV[9]))
 return ordered and redis.call('ZRANGE', KEYS[1], 0, -1) or redis.call('LRANGE', KEYS[1], 0, -1)`,
 );
 
