@@ -54,9 +54,11 @@ import type { TaskRequest } from './request.ts';
 import type { AnyTaskOptions } from './resolve-options.ts';
 import { resultSource } from './result-source.ts';
 import { Sender } from './sender.ts';
+import { Steps } from './steps.ts';
 import { SignalHub, type SignalHandler, type SignalName, type SignalOptions } from './signals.ts';
 import { streamGroup, type StreamedGroup, type StreamOptions } from './stream-group.ts';
 import type { TaskOptions } from './task-options.ts';
+import { UserOptions } from './user-options.ts';
 import type { DefineTask, Handler, TaskOf } from './task.ts';
 
 export type { CeleryOptions } from './celery-options.ts';
@@ -102,6 +104,10 @@ export class Celery {
    */
   readonly task: DefineTask;
 
+  /** What workers of this app do besides their own duties. */
+  readonly steps: Steps = new Steps();
+  /** Options that this app adds to the command line. */
+  readonly userOptions: UserOptions = new UserOptions();
   /** What beat sends besides the setting `beatSchedule`, by name. */
   readonly periodicTasks: PeriodicTable = new PeriodicTable();
 

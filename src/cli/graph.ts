@@ -5,6 +5,7 @@ import { Diagram, type Node } from './diagram.ts';
 import { positiveNumber, seconds } from './options.ts';
 import { Option } from 'commander';
 import type { Session } from './session.ts';
+import { addBootsteps } from './graph-bootsteps.ts';
 
 interface GraphFlags {
   readonly mermaid?: boolean;
@@ -18,11 +19,11 @@ const SHAPES = {
   slot: { shape: 'oval', fillcolor: 'lightcyan4', fontcolor: 'yellow', fontsize: '10' },
 } as const;
 
-/** `celeriac graph workers`: who is connected to what, for Graphviz or Mermaid. */
+/** `celeriac graph`: workers and their steps, for Graphviz or Mermaid. */
 export function addGraph(program: Command, session: Session): void {
-  program
-    .command('graph')
-    .description('draw graphs, as DOT for Graphviz or as Mermaid')
+  const graph = program.command('graph').description('draw graphs, as DOT for Graphviz or as Mermaid');
+  addBootsteps(graph, session);
+  graph
     .command('workers')
     .description('workers with their slots, the broker and the result backend')
     .argument('[settings...]', 'nodes:a,b threads:2,4 broker:URL backend:URL wmax:4 tmax:3 generic:1 enumerate:1')

@@ -23,6 +23,7 @@ import { Session, type GlobalOptions } from './session.ts';
 import { addShell } from './shell.ts';
 import { addStatus } from './status.ts';
 import { addUpgrade } from './upgrade.ts';
+import { addUserOptions } from './user-options.ts';
 import { VERSION } from '../version.ts';
 import { addWorker } from './worker.ts';
 
@@ -55,7 +56,7 @@ const COMMANDS: readonly ((program: Command, session: Session) => void)[] = [
 ];
 
 /** The whole command line, ready to parse. */
-export function buildProgram(session: Session): Command {
+export function buildProgram(session: Session, argv: readonly string[] = []): Command {
   const { io } = session;
   const program = new Command('celeriac')
     .description('Celery for TypeScript: run, call and watch tasks')
@@ -80,6 +81,7 @@ export function buildProgram(session: Session): Command {
     .option('--workdir <directory>', 'change to this directory first')
     .option('-C, --no-color', 'no colours (also with NO_COLOR, and without a terminal)')
     .option('-q, --quiet', 'less output, no banner')
+    .hook('preSubcommand', (root, command) => addUserOptions(command, root, session, argv))
     .hook('preAction', (_program, command) => {
       for (let each: Command | null = command; each !== null; each = each.parent) applyEnvironment(each, io.env);
       session.configure(program.opts<GlobalOptions>());
@@ -98,7 +100,7 @@ export async function run(argv: readonly string[], io: Io): Promise<number> {
   try {
     const multi = multiWords(argv);
     if (multi !== undefined) return await runMulti(session, multi);
-    const program = buildProgram(session);
+    const program = buildProgram(session, argv);
     await addPluginCommands(program, session, argv);
     if (argv[0] === '__complete') {
       for (const word of candidates(program, argv.slice(1))) session.print(word);

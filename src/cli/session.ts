@@ -42,9 +42,10 @@ export class Session {
 
   /** Called once all global options are known, before the command begins. */
   configure(options: GlobalOptions): void {
+    const moved = this.#options.workdir === options.workdir;
     this.#options = options;
     const { io } = this;
-    if (options.workdir !== undefined) {
+    if (options.workdir !== undefined && !moved) {
       try {
         io.chdir(options.workdir);
       } catch (cause) {

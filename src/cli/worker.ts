@@ -202,6 +202,7 @@ function workerOptions(session: Session, flags: WorkerFlags, settings: readonly 
       include: flags.include,
       settings,
     },
+    userOptions: { ...flags },
     taskEvents: flags.taskEvents ?? flags.events,
     timeLimit: ms(flags.timeLimit),
     softTimeLimit: ms(flags.softTimeLimit),

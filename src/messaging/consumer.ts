@@ -65,6 +65,7 @@ export class Consumer<T = unknown> implements AsyncDisposable {
   /** Messages whose handlers run. */
   readonly #handled = new Set<Message<T>>();
   #onDrained: (() => void) | undefined;
+  #drainMs = STEP_TIMEOUT_MS;
   #prefetch: number;
   #flowing = true;
   #session: Session | undefined;
@@ -221,7 +222,9 @@ export class Consumer<T = unknown> implements AsyncDisposable {
    * Ends it: no deliveries any more, handlers that run may settle their messages within `drainTimeout`, what is
    * unsettled then goes back to the queues. Harmless twice.
    */
-  async cancel(): Promise<void> {
+  async cancel(options: { readonly drainTimeout?: Duration | undefined } = {}): Promise<void> {
+    const drainTimeout = options.drainTimeout ?? this.#options.drainTimeout;
+    if (drainTimeout !== undefined) this.#drainMs = durationMs(drainTimeout);
     this.#stop.abort(STOPPED);
     await this.#running;
     this.#ready.reject(this.#failure ?? STOPPED);
@@ -303,8 +306,7 @@ export class Consumer<T = unknown> implements AsyncDisposable {
   #drained(): Promise<void> {
     if (this.#handled.size === 0) return Promise.resolve();
     return new Promise((resolve) => {
-      const timeoutMs = durationMs(this.#options.drainTimeout ?? STEP_TIMEOUT_MS);
-      const timer = this.#connection.clock.setTimer(timeoutMs, resolve);
+      const timer = this.#connection.clock.setTimer(this.#drainMs, resolve);
       this.#onDrained = () => {
         timer.cancel();
         resolve();

@@ -26,6 +26,8 @@ export interface ConsumerOptions {
   readonly deliver: (delivery: Delivery) => void;
   /** More to set up on each new connection: remote control. */
   readonly attach: (connection: Connection) => Promise<void>;
+  /** The queues of this connection are consumed. */
+  readonly attached: () => Promise<void>;
   /** The connection is gone: nothing it delivered can be settled any more. */
   readonly onLost: (error: Error) => void;
   readonly connectTimeoutMs: number;
@@ -171,6 +173,7 @@ export class Consumer {
     await this.#options.attach(connection);
     this.#prefetch = this.#options.prefetch();
     for (const queue of this.#options.queues()) await this.#consumeFrom(session, queue);
+    await this.#options.attached();
     return session;
   }
 

@@ -39,6 +39,8 @@ export interface Commanded {
   restartPool(): void;
   shutdown(reason: string): void;
   report(): string;
+  /** What steps of the app's own tell for `stats`. */
+  stepInfo(): Readonly<Record<string, unknown>>;
 }
 
 /** What a command answers; `undefined` sends no reply. */
@@ -120,6 +122,7 @@ function stats(worker: Commanded): unknown {
   const { parts, pool, broker } = worker;
   const usage = process.resourceUsage();
   return {
+    ...worker.stepInfo(),
     total: Object.fromEntries(parts.counters.total),
     pid: process.pid,
     clock: String(parts.app.lamport.value),

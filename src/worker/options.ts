@@ -24,6 +24,8 @@ export interface WorkerOptions {
    * It must not start a worker when it is imported.
    */
   readonly appModule?: string | AppSource | undefined;
+  /** What steps read as `scope.options`; the command line hands over its own. */
+  readonly userOptions?: Readonly<Record<string, unknown>> | undefined;
   /** Tasks at a time in each child. @default setting `workerSlots` */
   readonly slots?: number | undefined;
   /** A child is replaced after this many. @default setting `workerMaxTasksPerChild` */

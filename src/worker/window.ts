@@ -19,6 +19,8 @@ export class PrefetchWindow {
   readonly #multiplier: number;
   readonly #share: () => WindowShare;
   readonly #log: Logger;
+  /** Messages more, or fewer, than the slots and the multiplier say. */
+  adjustment = 0;
   /** Rate-limited tasks fill the window. */
   #starved = false;
 
@@ -32,7 +34,7 @@ export class PrefetchWindow {
   get size(): number {
     if (this.#multiplier === 0) return 0;
     const { slots, held, limited } = this.#share();
-    return slots * this.#multiplier + held + this.#beside(limited);
+    return Math.max(1, slots * this.#multiplier + this.adjustment) + held + this.#beside(limited);
   }
 
   /** Messages that wait for a rate limit do not count, up to a bound: tasks without a limit would wait behind them. */

@@ -18,6 +18,7 @@ import { Executor } from './executor.ts';
 import { Heartbeat } from './heartbeat.ts';
 import { Intake } from './intake.ts';
 import { Losses } from './lost.ts';
+import { OwnSteps } from './own-steps.ts';
 import { nodeName } from './node-name.ts';
 import {
   createPools,
@@ -37,6 +38,7 @@ import { PrefetchWindow } from './window.ts';
 
 const HEARTBEAT_MS = 2_000;
 const STAY_ALIVE_MS = 3_600_000;
+const START_FAILED = 'start failed';
 
 /** What exists once a worker has started. */
 interface Running {
@@ -47,6 +49,7 @@ interface Running {
   readonly window: PrefetchWindow;
   readonly autoscaler: Autoscaler | undefined;
   readonly heartbeat: Heartbeat | undefined;
+  readonly steps: OwnSteps;
   readonly startedMs: number;
 }
 
@@ -130,7 +133,7 @@ export class Worker implements AsyncDisposable {
 
   /** Consumes when it resolves. @throws when the broker cannot be reached and no more tries are allowed */
   start(): Promise<void> {
-    this.#starting ??= this.#start();
+    this.#starting ??= this.#start().catch((error: unknown) => this.#startFailed(error));
     return this.#starting;
   }
 
@@ -149,7 +152,8 @@ export class Worker implements AsyncDisposable {
     } catch (error) {
       if (this.#stopping) {
         await this.#stopping;
-        return await this.#exit.promise;
+        const exit = await this.#exit.promise;
+        if (exit.reason !== START_FAILED) return exit;
       }
       throw error;
     } finally {
@@ -175,11 +179,13 @@ export class Worker implements AsyncDisposable {
     const transport = await app.transport();
     const running = await this.#prepare(transport);
     this.#running = running;
-    const { parts, executor, autoscaler, heartbeat } = running;
+    const { parts, executor, autoscaler, heartbeat, steps } = running;
     this.#stayAlive();
     if (app.signals.has('workerInit')) await app.signals.emit('workerInit', { sender: hostname, worker: this });
     if (this.#options.purge) await this.#purge(transport);
+    await steps.first();
     await this.#startPools(parts);
+    await steps.second();
     const consumer = this.#createConsumer(running);
     this.#consumer = consumer;
     consumer.run().then(
@@ -192,6 +198,7 @@ export class Worker implements AsyncDisposable {
       executor.onSubmit = () => autoscaler.check();
       autoscaler.start();
     }
+    await steps.third();
     if (app.signals.has('workerReady')) await app.signals.emit('workerReady', { sender: hostname, worker: this });
     if (!this.#pool.canTerminate) {
       parts.log.debug({ pool: this.#pool.name }, 'a hard time limit gives up on a task, it cannot end its code');
@@ -239,8 +246,17 @@ export class Worker implements AsyncDisposable {
     }));
     intake.onHeld = executor.rateLimits.onChange = () => this.#consumer?.updatePrefetch();
     const heartbeat = this.#createHeartbeat(parts, transport);
+    const steps = new OwnSteps({
+      ...{ parts, transport, executor, window, pool: this.#pool, options: options.userOptions ?? {} },
+      queues: () => this.queues,
+      resize: (by) => this.#resize(by),
+      windowChanged: () => this.#consumer?.updatePrefetch(),
+      addQueue: async (queue) => this.#consumer?.addQueue(queue),
+      cancelQueue: async (name) => this.#consumer?.cancelQueue(name),
+      stop: (reason) => void this.stop('warm', reason),
+    });
     const startedMs = app.clock.monotonic();
-    return { parts, transport, executor, intake, window, autoscaler, heartbeat, startedMs };
+    return { parts, transport, executor, intake, window, autoscaler, heartbeat, steps, startedMs };
   }
 
   async #startPools({ app }: WorkerParts): Promise<void> {
@@ -290,7 +306,7 @@ export class Worker implements AsyncDisposable {
 
   #createConsumer(running: Running): Consumer {
     const { conf } = this.app;
-    const { parts, transport, intake, window } = running;
+    const { parts, transport, intake, window, steps } = running;
     const control =
       conf.workerEnableRemoteControl && transport.capabilities.fanout
         ? new ControlServer(this.#commanded(running))
@@ -300,8 +316,12 @@ export class Worker implements AsyncDisposable {
       queues: () => this.queues,
       prefetch: () => window.size,
       deliver: intake.receive,
-      attach: async (connection) => control?.attach(connection),
-      onLost: (error) => intake.lost(error),
+      attach: (connection) => steps.connected(connection, async () => control?.attach(connection)),
+      attached: () => steps.consuming(),
+      onLost: (error) => {
+        intake.lost(error);
+        void steps.disconnected();
+      },
       connectTimeoutMs: Math.max(1, conf.brokerConnectionTimeout) * 1000,
       maxRetries: conf.brokerConnectionMaxRetries,
       retry: conf.brokerConnectionRetry,
@@ -309,7 +329,8 @@ export class Worker implements AsyncDisposable {
     });
   }
 
-  #commanded({ parts, transport, executor, intake, window, autoscaler, heartbeat, startedMs }: Running): Commanded {
+  #commanded(running: Running): Commanded {
+    const { parts, transport, executor, intake, window, autoscaler, heartbeat, steps, startedMs } = running;
     return {
       parts,
       executor,
@@ -330,6 +351,7 @@ export class Worker implements AsyncDisposable {
       resize: (by) => this.#inBackground('resize pool', this.#resize(by)),
       shutdown: (reason) => void this.stop('warm', reason),
       report: () => reportText(this.app, transport),
+      stepInfo: () => steps.info(),
     };
   }
 
@@ -359,6 +381,16 @@ export class Worker implements AsyncDisposable {
     this.#stopping ??= this.#stop('cold', 'pool failed', error);
   }
 
+  /** What had begun ends again. */
+  async #startFailed(error: unknown): Promise<never> {
+    const failure = error instanceof Error ? error : new Error(String(error));
+    if (this.#running && !this.#stopping) {
+      this.#stopping = this.#stop('cold', START_FAILED, failure);
+      await this.#stopping;
+    }
+    throw failure;
+  }
+
   #giveUp(error: Error): void {
     this.#stopping ??= this.#stop('warm', 'broker lost', error);
   }
@@ -373,14 +405,17 @@ export class Worker implements AsyncDisposable {
       return this.#stop(mode, reason, error);
     }
     const { app, hostname } = this;
-    const { parts, executor, intake, heartbeat, autoscaler } = this.#running;
+    const { parts, executor, intake, heartbeat, autoscaler, steps } = this.#running;
+    const cold = mode === 'cold';
     parts.log.info({ how: mode, reason, running: executor.running.size }, 'shutting down');
     // Taken out before the first wait: a slot that becomes free now must not begin another task.
     const givenBack = intake.close();
     if (app.signals.has('workerShuttingDown')) {
       await app.signals.emit('workerShuttingDown', { sender: hostname, worker: this, how: mode, reason });
     }
+    await steps.close(cold);
     await this.#consumer?.drain();
+    await steps.disconnected(cold);
     await givenBack;
     if (mode === 'warm') {
       await Promise.race([drained(parts, executor, drainLimitMs(app, this.#options)), this.#cold.promise]);
@@ -388,11 +423,13 @@ export class Worker implements AsyncDisposable {
     await cutShort(parts, executor);
     heartbeat?.stop();
     autoscaler?.stop();
+    await steps.idle(cold);
     await parts.events.close();
     await this.#consumer?.close();
     parts.timers.clear();
     this.#aliveTimer?.cancel();
     await this.#pools.close();
+    await steps.last(cold);
     if (app.signals.has('workerShutdown')) await app.signals.emit('workerShutdown', { sender: hostname, worker: this });
     parts.log.info({ reason }, 'stopped');
     this.#exit.resolve({ reason, error });
