@@ -40,7 +40,8 @@ export {
   State,
   UNREADY_STATES,
 } from './result/states.ts';
-export type { BeatEntry, PeriodicTask } from './app/periodic.ts';
+export type { BeatEntry, PeriodicPolicy, PeriodicTask } from './app/periodic.ts';
+export type { PeriodicOptions } from './app/periodic-call.ts';
 export { clocked, Clocked } from './schedules/clocked.ts';
 export { crontab, Crontab, type CrontabOptions } from './schedules/crontab.ts';
 export type { CrontabValue } from './schedules/crontab-field.ts';

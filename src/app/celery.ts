@@ -46,6 +46,7 @@ import { EventStream, type EventStreamOptions } from './event-stream.ts';
 import { Lamport } from './lamport.ts';
 import { Settings } from './layered-settings.ts';
 import { Lineage } from './lineage.ts';
+import { periodicCall, type PeriodicArguments, type PeriodicOptions } from './periodic-call.ts';
 import { PeriodicTable } from './periodic.ts';
 import { Publisher } from './publisher.ts';
 import { QueueTable } from './queues.ts';
@@ -160,18 +161,27 @@ export class Celery {
   /**
    * Sends a signature whenever the schedule says so, as long as a beat runs for this app. The same name replaces.
    *
+   * @param name left out: the call's text as Celery writes it, `math.add(2, 3)`
+   * @param signature or a function that makes one for each run
    * @param options of each run; Celery's `expires` counts from the moment of sending
    * @example
    * app.addPeriodicTask('nightly', crontab({ hour: 3, minute: 0, timezone: 'Europe/Paris' }), add.s(2, 3));
+   * app.addPeriodicTask('sync', every('1m'), () => sync.s(Date.now()), { overlap: 'skip', jitter: '10s' });
    */
   addPeriodicTask<Out, Handle>(
     name: string,
     schedule: Schedule,
+    signature: Signature<[], Out, Handle> | (() => Signature<[], Out, Handle>),
+    options?: PeriodicOptions,
+  ): void;
+  addPeriodicTask<Out, Handle>(
+    schedule: Schedule,
     signature: Signature<[], Out, Handle>,
-    options?: CallOptions,
-  ): void {
-    const dict = (options === undefined ? signature : signature.set(options)).toJSON();
-    this.periodicTasks.set(name, { name, schedule, call: () => dict });
+    options?: PeriodicOptions,
+  ): void;
+  addPeriodicTask(...given: unknown[]): void {
+    const task = periodicCall(...(given as unknown as PeriodicArguments));
+    this.periodicTasks.set(task.name, task);
   }
 
   /** The settings in force: checked, complete, frozen. */

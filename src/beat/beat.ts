@@ -1,12 +1,11 @@
 import type { Celery } from '../app/celery.ts';
-import { configuredTasks, type PeriodicTask } from '../app/periodic.ts';
 import { effectiveTimezone } from '../app/timezone.ts';
-import { callDict, withOptions } from '../canvas/dict.ts';
+import { withOptions } from '../canvas/dict.ts';
+import { isReady } from '../result/states.ts';
 import { sleep } from '../runtime/clock.ts';
 import { durationMs, type Duration } from '../runtime/duration.ts';
-import { Crontab } from '../schedules/crontab.ts';
-import { Interval } from '../schedules/interval.ts';
-import type { Schedule } from '../schedules/schedule.ts';
+import { configuredEntries } from './configured.ts';
+import { Entry, type Moment } from './entry.ts';
 import type { ScheduleStore } from './schedule-store.ts';
 import { openStore } from './scheduler.ts';
 
@@ -26,16 +25,8 @@ const POLL_MS = 5000;
 const RETRY_MS = 1000;
 /** Runs on their way to the broker at a time. */
 const SEND_WINDOW = 100;
-const CLEANUP = 'celery.backend_cleanup';
-const CLEANUP_EXPIRES_S = 12 * 3600;
-
-interface Entry {
-  readonly task: PeriodicTask;
-  lastRunMs: number;
-  totalRunCount: number;
-  pending: string | undefined;
-  nextMs: number;
-}
+/** Between looks whether a run has ended that the next one waits for. */
+const OVERLAP_POLL_MS = 1000;
 
 /**
  * Sends periodic tasks when they are due: those of the setting `beatSchedule` and of `app.addPeriodicTask`.
@@ -111,10 +102,15 @@ export class Beat {
     const { clock } = this.#app;
     const store = await this.#opened();
     if (await this.#isStale(store)) await this.#load(store);
-    const due = this.#entries.filter(({ nextMs }) => nextMs <= clock.now());
+    const due = this.#due();
     if (due.length > 0) await this.#send(store, due);
     const next = this.#entries.reduce((soonest, { nextMs }) => Math.min(soonest, nextMs), Infinity);
     return Math.max(0, Math.min(next - clock.now(), this.#maxIntervalMs, pollMs(store)));
+  }
+
+  #due(): Entry[] {
+    const moment = this.#moment();
+    return this.#entries.filter((entry) => entry.isDue(moment));
   }
 
   async #opened(): Promise<ScheduleStore> {
@@ -148,71 +144,63 @@ export class Beat {
     const seen = { table: periodicTasks.version, store: await store.version?.() };
     this.#askedMs = clock.monotonic();
     const context = { timezone: this.#timezone, enableUtc: conf.enableUtc };
-    const loaded = await store.load(await this.#configured(), context);
-    const nowMs = clock.now();
-    this.#entries = loaded.map(({ task, state }) => {
-      const { lastRunMs = nowMs, totalRunCount = 0, pending } = state ?? {};
-      const entry = { task, lastRunMs, totalRunCount, pending, nextMs: Infinity };
-      entry.nextMs = this.#next(entry);
-      return entry;
-    });
+    const loaded = await store.load(await configuredEntries(this.#app), context);
+    const moment = this.#moment();
+    this.#entries = loaded.map((stored) => new Entry(stored, moment));
     const fresh = this.#entries.filter((_, i) => loaded[i]?.state === undefined);
     if (fresh.length > 0) await this.#save(store, fresh);
     this.#seen = seen;
     const interrupted = this.#entries.filter(({ pending }) => pending !== undefined);
     if (interrupted.length > 0) {
-      log.warn(
-        { entries: interrupted.map(({ task }) => task.name) },
-        'sending again what a crash interrupted, same ids',
-      );
+      log.warn({ entries: interrupted.map(({ name }) => name) }, 'sending again what a crash interrupted, same ids');
       await this.#publish(store, interrupted);
     }
   }
 
-  /** Entries of settings and app; the app's own win. */
-  async #configured(): Promise<PeriodicTask[]> {
-    const { conf, periodicTasks } = this.#app;
-    const tasks = new Map(configuredTasks(conf.beatSchedule).map((task) => [task.name, task]));
-    for (const [name, task] of periodicTasks) tasks.set(name, task);
-    if (conf.resultExpires !== null && !tasks.has(CLEANUP)) {
-      const { capabilities } = await this.#app.backend();
-      const call = () => callDict(CLEANUP, [], { options: { expires: CLEANUP_EXPIRES_S } });
-      const schedule = new Crontab({ minute: 0, hour: 4 });
-      if (capabilities.expiry === 'sweep') tasks.set(CLEANUP, { name: CLEANUP, schedule, call });
-    }
-    return [...tasks.values()];
-  }
-
-  #next({ task, lastRunMs, totalRunCount }: Entry): number {
-    const { schedule, paused = false, startMs = -Infinity, endMs = Infinity, maxRuns = Infinity } = task;
-    if (paused || totalRunCount >= maxRuns) return Infinity;
-    const next = this.#following(schedule, lastRunMs);
-    const first =
-      next >= startMs ? next : schedule instanceof Interval ? startMs : this.#following(schedule, startMs - 1);
-    return first > endMs ? Infinity : first;
-  }
-
-  #following(schedule: Schedule, lastRunMs: number): number {
-    return schedule.next(lastRunMs, { nowMs: this.#app.clock.now(), timezone: this.#timezone });
+  #moment(): Moment {
+    const { clock, conf } = this.#app;
+    const { beatCronStartingDeadline: deadline } = conf;
+    const cronDeadlineMs = deadline === null ? undefined : deadline * 1000;
+    return { nowMs: clock.now(), timezone: this.#timezone, cronDeadlineMs };
   }
 
   /** Decides, writes down, sends, writes down again. */
   async #send(store: ScheduleStore, due: readonly Entry[]): Promise<void> {
-    const { clock, log, random } = this.#app;
-    const nowMs = clock.now();
-    const runs = due.filter((entry) => {
-      const late = this.#isPastDeadline(entry, nowMs);
-      if (late) log.warn({ entry: entry.task.name }, 'missed for longer than beatCronStartingDeadline: skipped');
-      entry.lastRunMs = nowMs;
-      if (!late) {
-        entry.totalRunCount++;
-        entry.pending = random.uuid();
+    const { log, random } = this.#app;
+    const running = await this.#stillRunning(due);
+    const moment = this.#moment();
+    const runs: Entry[] = [];
+    const decided: Entry[] = [];
+    for (const entry of due) {
+      const { name } = entry;
+      if (running.has(entry)) {
+        if (entry.task.overlap === 'wait') {
+          entry.nextMs = moment.nowMs + OVERLAP_POLL_MS;
+          continue;
+        }
+        log.info({ entry: name, running: entry.lastId }, 'the last run has not ended: this one is left out');
+        entry.leaveOut(moment);
+      } else if (entry.isPastDeadline(moment)) {
+        log.warn({ entry: name }, 'missed for longer than its deadline: skipped');
+        entry.leaveOut(moment);
+      } else {
+        entry.begin(random.uuid(), moment);
+        runs.push(entry);
       }
-      entry.nextMs = this.#next(entry);
-      return !late;
-    });
-    await this.#save(store, due);
-    await this.#publish(store, runs);
+      decided.push(entry);
+    }
+    if (decided.length > 0) await this.#save(store, decided);
+    if (runs.length > 0) await this.#publish(store, runs);
+  }
+
+  /** Entries with an overlap policy whose last run has no result yet. */
+  async #stillRunning(due: readonly Entry[]): Promise<ReadonlySet<Entry>> {
+    const { clock } = this.#app;
+    const asked = due.filter((entry) => entry.overlapping(clock.now()) !== undefined);
+    if (asked.length === 0) return new Set();
+    const backend = await this.#app.backend();
+    const records = await Promise.all(asked.map((entry) => backend.load(entry.lastId as string)));
+    return new Set(asked.filter((_, i) => !isReady(records[i]?.status ?? 'PENDING')));
   }
 
   async #publish(store: ScheduleStore, entries: readonly Entry[]): Promise<void> {
@@ -225,33 +213,20 @@ export class Beat {
   /** What cannot be sent is reported and counts as done, as in Celery; the publisher has retried by then. */
   async #publishOne(entry: Entry): Promise<void> {
     const { log, sender } = this.#app;
-    const { name, call } = entry.task;
+    const { name, pending } = entry;
     try {
-      const dict = call();
+      const dict = entry.task.call();
       log.info({ entry: name, task: dict.task }, 'Scheduler: Sending due task');
-      await sender.sendDetached(withOptions(dict, { task_id: entry.pending }));
+      await sender.sendDetached(withOptions(dict, { task_id: pending }));
     } catch (error) {
       log.error({ error, entry: name }, 'Message Error');
     }
     entry.pending = undefined;
   }
 
-  /** Whether a crontab's last missed moment is too long ago. */
-  #isPastDeadline({ task, nextMs }: Entry, nowMs: number): boolean {
-    const { beatCronStartingDeadline } = this.#app.conf;
-    if (beatCronStartingDeadline === null || !(task.schedule instanceof Crontab)) return false;
-    const oldestMs = nowMs - beatCronStartingDeadline * 1000;
-    return nextMs < oldestMs && this.#following(task.schedule, oldestMs) > nowMs;
-  }
-
   /** Whether it worked is not known when it fails: what is stored counts then. */
   async #save(store: ScheduleStore, entries: readonly Entry[]): Promise<void> {
-    const states = new Map(
-      entries.map(({ task, lastRunMs, totalRunCount, pending }) => [
-        task.name,
-        { lastRunMs, totalRunCount, ...(pending !== undefined && { pending }) },
-      ]),
-    );
+    const states = new Map(entries.map((entry) => [entry.name, entry.state]));
     try {
       await store.save(states);
     } catch (error) {

@@ -1,10 +1,15 @@
-import { open, readFile, rename } from 'node:fs/promises';
-import { dirname, resolve } from 'node:path';
-import type { Logger } from '../runtime/logger.ts';
+import { readFile, rename } from 'node:fs/promises';
+import { resolve } from 'node:path';
 import type { PeriodicTask } from '../app/periodic.ts';
-import type { LoadContext, RunState, ScheduleStore, StoredEntry } from './schedule-store.ts';
+import { systemClock, type Clock } from '../runtime/clock.ts';
+import type { Logger } from '../runtime/logger.ts';
+import { EditFile } from './edit-file.ts';
+import { editorOf, mergeEdits } from './edits.ts';
+import { replaceFile } from './replace-file.ts';
+import type { LoadContext, RunState, ScheduleEditor, ScheduleStore, StoredEntry } from './schedule-store.ts';
 
 const VERSION = 1;
+const POLL_MS = 1000;
 
 /** What is in the file. */
 interface BeatState {
@@ -15,18 +20,27 @@ interface BeatState {
 }
 
 /**
- * The state as a file of JSON, replaced whole: a crash leaves the old one or the new one.
+ * The state as a file of JSON, replaced whole; what is changed at run time is in a second one, `<file>.edits`. For one beat.
  * Celery's own schedule file (a pickled database) is never read; one in its place is kept as `.unreadable`.
  */
 export class FileStore implements ScheduleStore {
   readonly name: string;
+  readonly pollMs: number = POLL_MS;
+  readonly editor: ScheduleEditor;
   readonly #log: Logger;
+  readonly #edits: EditFile;
   #context: LoadContext = { timezone: 'UTC', enableUtc: true };
   readonly #states = new Map<string, RunState>();
 
-  constructor(file: string, log: Logger) {
+  constructor(file: string, log: Logger, clock: Clock = systemClock) {
     this.name = resolve(file);
     this.#log = log;
+    this.#edits = new EditFile(`${this.name}.edits`, clock, log);
+    this.editor = editorOf(this.#edits, () => clock.now());
+  }
+
+  version(): Promise<string | undefined> {
+    return this.#edits.version();
   }
 
   async load(configured: readonly PeriodicTask[], context: LoadContext): Promise<StoredEntry[]> {
@@ -35,20 +49,19 @@ export class FileStore implements ScheduleStore {
     if (stored !== undefined && !valid)
       this.#log.warn({ store: this.name }, 'the time zone changed: last runs forgotten');
     const known = new Map(Object.entries(valid ? stored.entries : {}));
+    const entries = mergeEdits(configured, await this.#edits.read(), known, this.#log);
     this.#context = context;
     this.#states.clear();
-    return configured.map((task) => {
-      const state = known.get(task.name);
-      if (state !== undefined) this.#states.set(task.name, state);
-      return { task, state };
-    });
+    for (const { task, state } of entries) if (state !== undefined) this.#states.set(task.name, state);
+    return entries;
   }
 
   async save(states: ReadonlyMap<string, RunState>): Promise<void> {
     const { timezone, enableUtc } = this.#context;
     const entries = Object.fromEntries([...this.#states, ...states]);
-    await this.#write({ timezone, enableUtc, entries });
-    for (const [name, state] of states) this.#states.set(name, state);
+    const state: BeatState = { timezone, enableUtc, entries };
+    await replaceFile(this.name, JSON.stringify({ version: VERSION, ...state }));
+    for (const [name, one] of states) this.#states.set(name, one);
   }
 
   async #read(): Promise<BeatState | undefined> {
@@ -67,31 +80,6 @@ export class FileStore implements ScheduleStore {
       this.#log.error({ error, file: this.name, keptAs: aside }, 'the schedule file cannot be read: starting anew');
       return undefined;
     }
-  }
-
-  async #write(state: BeatState): Promise<void> {
-    const next = `${this.name}.new`;
-    const file = await open(next, 'w', 0o644);
-    try {
-      await file.writeFile(JSON.stringify({ version: VERSION, ...state }));
-      await file.sync();
-    } finally {
-      await file.close();
-    }
-    await rename(next, this.name);
-    await syncFolder(dirname(this.name));
-  }
-}
-
-/** The new name survives a power cut, too; not every platform can open a folder. */
-async function syncFolder(folder: string): Promise<void> {
-  const handle = await open(folder, 'r').catch(() => undefined);
-  try {
-    await handle?.sync();
-  } catch {
-    // The file itself is safe.
-  } finally {
-    await handle?.close();
   }
 }
 

@@ -1,5 +1,6 @@
 import type { PeriodicTask } from '../app/periodic.ts';
 import type { Celery } from '../app/celery.ts';
+import type { EntryData } from './entry-data.ts';
 
 /*
  * store       where the schedule of a beat lives: what is in it, and when each entry ran last
@@ -23,14 +24,20 @@ export interface RunState {
   readonly totalRunCount: number;
   /** Id of a run that was decided and is not yet known to have been sent. */
   readonly pending?: string | undefined;
+  /** Id of the last run; overlap policies ask for its result. A store without room for it may drop it. */
+  readonly lastId?: string | undefined;
+  /** The last `StoredEntry.asked` that was heeded. */
+  readonly asked?: string | undefined;
 }
 
 /** One entry of the schedule in force. */
 export interface StoredEntry {
-  /** `paused`, `startMs`, `endMs` and `maxRuns` are heeded by beat; a store may use them for what its own columns say. */
+  /** Its policy (`PeriodicPolicy`) is heeded by beat; a store may fill it from columns of its own. */
   readonly task: PeriodicTask;
   /** Undefined for one that is new: beat writes down that it was first seen now. */
   readonly state?: RunState | undefined;
+  /** Id of a run that somebody wants now; sent once, under that id. Stays until the next wish. */
+  readonly asked?: string | undefined;
 }
 
 /** Settings that moments are computed with. */
@@ -60,8 +67,26 @@ export interface ScheduleStore {
    * is sent (`pending` is its id) and after. An entry that is gone meanwhile is left out.
    */
   save(states: ReadonlyMap<string, RunState>): Promise<void>;
+  /** How the schedule is changed at run time (`ScheduleControl`, `celeriac schedule`); left out where it cannot be. */
+  readonly editor?: ScheduleEditor | undefined;
   /** Harmless twice. */
   close?(): Promise<void>;
+}
+
+/** Changes that a running beat notices within `pollMs`. Each is whole or not at all, also beside other editors. */
+export interface ScheduleEditor {
+  /**
+   * Adds an entry, or replaces fields of one.
+   * @param data of an entry that is there: only what differs
+   */
+  set(name: string, data: Partial<EntryData>): Promise<void>;
+  /** Also hides a configured entry. */
+  remove(name: string): Promise<void>;
+  setPaused(name: string, paused: boolean): Promise<void>;
+  /** @param id of the run */
+  runNow(name: string, id: string): Promise<void>;
+  /** Takes back every change of an entry: the configured one is in force again, one that was added is gone. */
+  reset(name: string): Promise<void>;
 }
 
 /** What a scheduler is made with. */

@@ -5,7 +5,7 @@ import { ImproperlyConfigured } from '../errors.ts';
 import { FileStore } from './file-store.ts';
 import type { OpenScheduler, ScheduleStore, SchedulerClass, SchedulerContext } from './schedule-store.ts';
 
-const openFile: OpenScheduler = ({ app, file }) => new FileStore(file, app.log);
+const openFile: OpenScheduler = ({ app, file }) => new FileStore(file, app.log, app.clock);
 
 /** Names that need no module of the project; a scheduler with needs of its own is imported on first use. */
 const BUILT_IN: Readonly<Record<string, () => Promise<OpenScheduler>>> = {

@@ -19,6 +19,7 @@ import { addPluginCommands } from './plugin-commands.ts';
 import { addPurge } from './purge.ts';
 import { addReport } from './report.ts';
 import { addResult } from './result.ts';
+import { addSchedule } from './schedule.ts';
 import { Session, type GlobalOptions } from './session.ts';
 import { addShell } from './shell.ts';
 import { addStatus } from './status.ts';
@@ -46,6 +47,7 @@ const COMMANDS: readonly ((program: Command, session: Session) => void)[] = [
     addShell,
     addMigrate,
     addGraph,
+    addSchedule,
     addLogtool,
     addUpgrade,
     addMulti,

@@ -18,6 +18,11 @@ export interface Schedule {
    * @returns Unix time, milliseconds
    */
   next(lastRunMs: number, context: ScheduleContext): number;
+  /**
+   * For a schedule that depends on more than the clock; asked when `next` is reached.
+   * @returns `due: false` with the moment of the next look, Unix time in milliseconds
+   */
+  isDue?(lastRunMs: number, context: ScheduleContext): { readonly due: boolean; readonly lookAgainMs: number };
   /** As Celery prints it: `<freq: 30.00 seconds>`, `<crontab: * * * * * (m/h/dM/MY/d)>`. */
   toString(): string;
 }

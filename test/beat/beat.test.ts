@@ -233,6 +233,130 @@ describe('beat', () => {
     await app.close();
   });
 
+  test('overlap: a run is left out, or waits, while the last one has no result', async () => {
+    const { app, clock, sent } = rig({ backend: 'memory://' });
+    await app.backend();
+    await app.send('math.first'); // everything is loaded and connected from here on
+    const tick = app.remoteTask<(what: string) => void>('math.tick');
+    app.addPeriodicTask('skip', every('10s'), tick.s('skip'), { overlap: 'skip' });
+    app.addPeriodicTask('wait', every('10s'), tick.s('wait'), { overlap: 'wait', overlapLimit: '60s' });
+    const count = (word: string): number => sent.filter(({ args }) => args[0] === word).length;
+    const finish = async (word: string): Promise<void> => {
+      const taskId = sent.findLast(({ args }) => args[0] === word)?.options['task_id'] as string;
+      const rest = { result: null, traceback: null, children: [], dateDone: null };
+      await (await app.backend()).store({ taskId, status: 'SUCCESS', ...rest });
+    };
+    const stop = new AbortController();
+    const ended = new Beat(app, { store: new MemoryStore() }).run({ signal: stop.signal });
+    await clock.advance('35s');
+    expect([count('skip'), count('wait')]).toEqual([1, 1]);
+    await finish('skip');
+    await finish('wait');
+    await clock.advance('2s');
+    expect([count('skip'), count('wait')]).toEqual([1, 2]); // at 35 s, when the last one ended
+    await clock.advance('4s');
+    expect([count('skip'), count('wait')]).toEqual([2, 2]); // at 40 s, its own time
+    await clock.advance('50s');
+    expect(count('wait')).toBe(2);
+    await clock.advance('8s');
+    expect(count('wait')).toBe(3); // it counts as lost
+    stop.abort();
+    await ended;
+    await app.close();
+  });
+
+  test('jitter delays each run and does not move the schedule; looking late neither', async () => {
+    const at = async (): Promise<number[]> => {
+      const { app, clock } = rig();
+      const moments: number[] = [];
+      const send = app.sender.sendDetached.bind(app.sender);
+      app.sender.sendDetached = (...given) => {
+        moments.push(clock.now() - START);
+        return send(...given);
+      };
+      app.addPeriodicTask('often', every('10s'), app.remoteTask<() => void>('math.tick').s(), { jitter: '5s' });
+      const stop = new AbortController();
+      const ended = new Beat(app, { store: new MemoryStore() }).run({ signal: stop.signal });
+      await clock.advance('205s');
+      stop.abort();
+      await ended;
+      await app.close();
+      return moments;
+    };
+    const moments = await at();
+    expect(moments).toHaveLength(20);
+    const late = moments.map((ms, i) => ms - (i + 1) * 10_000);
+    expect(Math.min(...late)).toBeGreaterThanOrEqual(0);
+    expect(Math.max(...late)).toBeLessThanOrEqual(5000);
+    expect(new Set(late).size).toBeGreaterThan(10);
+    expect(await at()).toEqual(moments);
+  });
+
+  test('a deadline for catching up, for each entry', async () => {
+    const settings = { task: 'math.tick', schedule: 3600 };
+    const { app, clock, sent } = rig({
+      beatSchedule: {
+        always: { ...settings, args: ['always'] },
+        hour: { ...settings, catchUp: 600, args: ['late'] },
+        noon: { task: 'math.tick', schedule: crontab({ hour: 12, minute: 0 }), catchUp: '20h', args: ['noon'] },
+        never: { task: 'math.tick', schedule: crontab({ hour: 12, minute: 0 }), catchUp: '1h', args: ['never'] },
+      },
+    });
+    const store = new MemoryStore();
+    await new Beat(app, { store }).tick();
+    await clock.advance('5.5h');
+    await new Beat(app, { store }).tick();
+    expect(sent.map(({ args }) => args[0])).toEqual(['always', 'noon']);
+    await clock.advance('1h');
+    await new Beat(app, { store }).tick();
+    expect(sent.map(({ args }) => args[0]).slice(2)).toEqual(['always', 'late']);
+    await app.close();
+  });
+
+  test('a schedule of the application decides by more than the clock', async () => {
+    const { app, clock, sent } = rig();
+    let open = false;
+    const whenOpen = {
+      next: (lastRunMs: number) => lastRunMs + 1000,
+      isDue: (_: number, { nowMs }: { nowMs: number }) => ({ due: open, lookAgainMs: nowMs + 5000 }),
+      toString: () => '<when open>',
+    };
+    app.addPeriodicTask('open', whenOpen, app.remoteTask<() => void>('math.tick').s());
+    const stop = new AbortController();
+    const ended = new Beat(app, { store: new MemoryStore() }).run({ signal: stop.signal });
+    await clock.advance('4s');
+    expect(sent).toHaveLength(0);
+    open = true;
+    await clock.advance('1s');
+    expect(sent).toHaveLength(0);
+    await clock.advance('1s');
+    expect(sent).toHaveLength(1);
+    stop.abort();
+    await ended;
+    await app.close();
+  });
+
+  test('an entry without a name has the one that Celery gives it', async () => {
+    const { app } = rig();
+    const add = app.remoteTask<(...args: unknown[]) => void>('proj.add');
+    app.addPeriodicTask(every('1s'), add.s(1, 2));
+    app.addPeriodicTask(every('1s'), add.s());
+    app.addPeriodicTask(every('1s'), add.s([1, 'a'], null));
+    expect([...app.periodicTasks.keys()]).toEqual(['proj.add(1, 2)', 'proj.add()', "proj.add([1, 'a'], None)"]);
+    await app.close();
+  });
+
+  test.each([{ overlap: 'never' }, { maxRuns: 0 }, { jitter: 'soon' }, { catchUp: -1 }, { start: 'tomorrow' }])(
+    'refuses the policy %j',
+    async (policy) => {
+      const { app } = rig({ beatSchedule: { wrong: { task: 'a', schedule: 1, ...policy } } });
+      await expect(new Beat(app, { store: new MemoryStore() }).tick()).rejects.toThrow(
+        /"wrong": (overlap|max|jit|cat|st)/,
+      );
+      await app.close();
+    },
+  );
+
   test('what cannot be sent is done and reported', async () => {
     const { app, clock } = rig({
       beatSchedule: { bad: { task: 'math.tick', schedule: 30, args: () => [() => 0] } },
