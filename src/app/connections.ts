@@ -55,9 +55,11 @@ export class Connections {
   async #openTransport(direction: 'read' | 'write'): Promise<Transport> {
     const { broker } = this.#given;
     if (isTransport(broker)) return broker;
-    const urls = brokerUrls(this.#app.conf, direction);
+    const { conf } = this.#app;
+    const urls = brokerUrls(conf, direction);
+    const quorum = this.#app.queues.quorum;
     const open = (url: string): Promise<Transport> =>
-      openTransport(url, brokerOptions(this.#app.conf, url), this.#driverContext());
+      openTransport(url, brokerOptions(conf, url, quorum), this.#driverContext());
     // The nodes of one sentinel group are one address.
     if (urls.length === 1 || urls.every((url) => url.startsWith('sentinel://'))) return open(urls.join(';'));
     return failover(

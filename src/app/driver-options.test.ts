@@ -1,5 +1,6 @@
 import { expect, test } from 'vitest';
 import { resolveConfig } from './config.ts';
+import { QueueTable } from './queues.ts';
 import { backendOptions, backendUrl, brokerOptions } from './driver-options.ts';
 
 test('TLS of the broker goes to the transport, whose own options win', () => {
@@ -46,6 +47,21 @@ test('settings of the broker reach the AMQP driver, unless its own options say o
   expect(brokerOptions(resolveConfig({ ...settings, brokerTransportOptions }), 'amqp://')).toEqual(
     brokerTransportOptions,
   );
+});
+
+test('quorum queues switch delayed delivery on, unless it is switched off', () => {
+  const delayed = (settings: object): unknown =>
+    brokerOptions(resolveConfig(settings), 'amqp://', new QueueTable(resolveConfig(settings)).quorum)[
+      'native_delayed_delivery'
+    ];
+  expect(delayed({})).toBeUndefined();
+  expect(delayed({ taskDefaultQueueType: 'quorum' })).toBe(true);
+  expect(delayed({ taskCreateMissingQueueType: 'quorum' })).toBe(true);
+  expect(delayed({ taskQueues: { a: { queueArguments: { 'x-queue-type': 'quorum' } } } })).toBe(true);
+  expect(delayed({ taskDefaultQueueType: 'quorum', brokerTransportOptions: { native_delayed_delivery: false } })).toBe(
+    false,
+  );
+  expect(brokerOptions(resolveConfig({}), 'redis://', true)).toEqual({});
 });
 
 test("Celery's own heartbeat and login method are left to the AMQP driver", () => {

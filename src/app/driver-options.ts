@@ -19,18 +19,21 @@ type BrokerSettings = Pick<
 
 const AMQP_URL = /^(?:amqps?|pyamqp|librabbitmq)\b/i;
 
-/** `brokerTransportOptions` with `brokerUseSsl` as `ssl`, and for AMQP the settings `broker…` and `publisherConfirms`. */
-export function brokerOptions(conf: BrokerSettings, url: string): TransportOptions {
+/**
+ * `brokerTransportOptions` with `brokerUseSsl` as `ssl`, and for AMQP the settings `broker…` and `publisherConfirms`.
+ * @param quorum the app has quorum queues: RabbitMQ keeps what is due later
+ */
+export function brokerOptions(conf: BrokerSettings, url: string, quorum = false): TransportOptions {
   const options = conf.brokerTransportOptions ?? {};
   return {
     ...(conf.brokerUseSsl === false ? {} : { ssl: conf.brokerUseSsl }),
-    ...(AMQP_URL.test(url) ? amqpOptions(conf, options) : {}),
+    ...(AMQP_URL.test(url) ? amqpOptions(conf, options, quorum) : {}),
     ...options,
   };
 }
 
 /** Differs: Celery's 120 s of `brokerHeartbeat` are left to the driver, which notices a dead broker sooner. */
-function amqpOptions(conf: BrokerSettings, options: TransportOptions): TransportOptions {
+function amqpOptions(conf: BrokerSettings, options: TransportOptions, quorum: boolean): TransportOptions {
   const heartbeat = conf.brokerHeartbeat;
   const own: readonly [value: unknown, name: string, ...aliases: string[]][] = [
     [conf.publisherConfirms, 'confirm_publish', 'confirmPublish'],
@@ -43,6 +46,7 @@ function amqpOptions(conf: BrokerSettings, options: TransportOptions): Transport
     ],
     [heartbeat === SETTINGS.brokerHeartbeat.default ? null : heartbeat, 'heartbeat'],
     [conf.brokerLoginMethod, 'login_method', 'loginMethod'],
+    [quorum || null, 'native_delayed_delivery', 'nativeDelayedDelivery'],
     [conf.brokerNativeDelayedDeliveryQueueType, 'native_delayed_delivery_queue_type', 'nativeDelayedDeliveryQueueType'],
   ];
   return Object.fromEntries(

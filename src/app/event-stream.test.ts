@@ -13,7 +13,7 @@ afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
 test.each([
   { broker: 'memory://', backend: 'memory://' },
-  { broker: `sqlite://${folder}/events.db`, backend: `sqlite://${folder}/events.db` },
+  { broker: `sqlite:///${folder}/events.db`, backend: `sqlite:///${folder}/events.db` },
 ])('the life of a task, as it is watched: $broker', async (urls) => {
   await using app = new Celery({ ...urls, taskSendSentEvent: true });
   const add = app.task('add', (x: number, y: number) => x + y);

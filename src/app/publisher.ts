@@ -108,6 +108,7 @@ export class Publisher {
     const published = this.#producer.publish(message, address.to, {
       declares: limits.declare === undefined ? address.declares : [...limits.declare, ...address.declares],
       mandatory: routed['mandatory'] === true ? true : undefined,
+      etaMs: headers.eta === null ? undefined : parseIso(headers.eta),
       signal: limits.signal,
       timeoutMs: limits.timeoutMs ?? PUBLISH_TIMEOUT_MS,
       retry: this.#retry(routed),

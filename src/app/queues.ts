@@ -66,6 +66,12 @@ export class QueueTable {
     return [...this.#queues.values()];
   }
 
+  /** Whether a quorum queue is known, or unknown ones become such. Source: `detect_quorum_queues` of celery.utils. */
+  get quorum(): boolean {
+    if (this.#config.taskCreateMissingQueueType === 'quorum') return true;
+    return this.all.some((one) => one.arguments?.['x-queue-type'] === 'quorum');
+  }
+
   /** Whether the name or alias is known; creates nothing. */
   has(name: string): boolean {
     return this.#aliases.has(name) || this.#queues.has(name);

@@ -72,6 +72,11 @@ export interface Destination {
 export interface PublishOptions {
   /** Deliver no sooner than this many milliseconds from now. Only where `capabilities.delay` is `native`. */
   readonly delayMs?: number | undefined;
+  /**
+   * When the message is due (Unix time, milliseconds), which it says itself too: whoever receives it waits for the rest.
+   * A broker that keeps messages until they are due may hand it over up to a second before. Others take no notice.
+   */
+  readonly etaMs?: number | undefined;
   /** An unroutable message rejects instead of vanishing. */
   readonly mandatory?: boolean | undefined;
   /** Gives up waiting for the broker; the message may still arrive. */

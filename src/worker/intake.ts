@@ -176,7 +176,7 @@ export class Intake {
     try {
       // To this queue alone: through its exchange, a message bound to several queues would multiply.
       const to = { exchange: '', routingKey: delivery.queue };
-      await app.publisher.publishRaw(delivery.message, to, { delayMs });
+      await app.publisher.publishRaw(delivery.message, to, { delayMs, etaMs: request.etaMs });
       await delivery.ack();
     } catch (error) {
       log.warn({ error, taskId: request.id }, 'a task with a far ETA could not be put back into the broker');

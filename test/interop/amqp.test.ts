@@ -10,6 +10,7 @@ import { Ledger } from '../support/ledger.ts';
 import { pythonCalls, pythonWorker, type PythonSide } from '../support/python.ts';
 import { startRabbit, type RabbitServer } from '../support/rabbitmq.ts';
 import { until } from '../support/until.ts';
+import { delayedInterop } from './amqp-delayed.ts';
 import { rpcInterop } from './amqp-rpc.ts';
 import { interopMatrix } from './matrix.ts';
 
@@ -40,12 +41,23 @@ for (const [kind, settings, config] of KINDS) {
       side: { broker, backend: redis.url(1), config },
       settings,
       stored: (id) => redis.client(1).get(`celery-task-meta-${id}`),
+      delays: kind === 'quorum',
+      verify: async () => {
+        const vhost = decodeURIComponent(new URL(broker).pathname.slice(1));
+        const rows = await (await node()).list<Record<string, string>>('list_queues', vhost, 'name', 'type');
+        for (const name of ['celery', 'ts']) expect(rows).toContainEqual({ name, type: kind });
+        // Countdowns waited in the levels of the broker where there are quorum queues, and nowhere else.
+        expect(rows.filter(({ name }) => /^celery_delayed_\d+$/.test(name ?? ''))).toHaveLength(
+          kind === 'quorum' ? 28 : 0,
+        );
+      },
       stop: () => redis.stop(),
     };
   });
 }
 
 rpcInterop(reason, node);
+delayedInterop(reason, node);
 
 describe.skipIf(reason !== undefined)('what only AMQP has', () => {
   test('headers of Python beyond 32 bits are read, and ours by Python', async () => {

@@ -12,6 +12,8 @@ import { Intake } from './intake.ts';
 import { Publisher } from './publisher.ts';
 
 const MISSING = 404;
+/** A delay of whole seconds is still whole when the message leaves a little later. */
+const ON_THE_WAY_MS = 50;
 
 /**
  * One of ours is several of the broker's: for questions (the connection's lane), for publishing, for reading without
@@ -43,16 +45,27 @@ export class AmqpChannel implements Channel {
   }
 
   async publish(message: Message, to: Destination, options?: PublishOptions): Promise<void> {
-    if (options?.delayMs === undefined) return this.#publisher.publish(message, to, options);
+    if (options?.delayMs === undefined && options?.etaMs === undefined) {
+      return this.#publisher.publish(message, to, options);
+    }
     const { delayed } = this.#connection;
     if (!delayed) {
+      if (options.delayMs === undefined) return this.#publisher.publish(message, to, options);
       throw new UsageError(
         'this AMQP broker delays no messages: set the transport option native_delayed_delivery, or use a quorum queue',
       );
     }
     if (this.#connection.ended) throw this.#connection.ended;
-    const address = await delayed.address(to, options.delayMs);
+    const address = await delayed.address(to, this.#secondsLeft(options));
     return this.#publisher.publish(message, address ?? to, options);
+  }
+
+  /** Whole seconds: without an ETA in the message never too early, with one hardly too late. */
+  #secondsLeft({ delayMs = 0, etaMs }: PublishOptions): () => number {
+    if (etaMs === undefined) return () => Math.ceil(delayMs / 1000);
+    const { clock } = this.#connection.context;
+    const least = delayMs > 0 ? 1 : 0;
+    return () => Math.max(least, Math.floor((etaMs - clock.now() + ON_THE_WAY_MS) / 1000));
   }
 
   async consume(queue: Queue, deliver: (delivery: Delivery) => void, options: ConsumeOptions): Promise<Consumer> {
@@ -86,6 +99,7 @@ export class AmqpChannel implements Channel {
     });
     await consumer.start();
     this.#consumers.add(consumer);
+    if (queue.arguments?.['x-queue-type'] === 'quorum') void this.#connection.delayed?.prepare();
     return consumer;
   }
 
@@ -120,7 +134,7 @@ export class AmqpChannel implements Channel {
     if (!(await this.#exists(queue))) return undefined;
     const intake = await this.#sharedIntake('getting');
     const raw = await intake.get(queue);
-    return raw && new AmqpDelivery(raw, queue, intake, false);
+    return raw && new AmqpDelivery(raw, { queue, exchange: '' }, intake, false);
   }
 
   async #exists(queue: string): Promise<boolean> {

@@ -3,7 +3,7 @@ import { ChannelError, type CeleryError } from '../../errors.ts';
 import type { Queue } from '../../messaging/entity.ts';
 import type { Consumer, ConsumeOptions, Delivery } from '../transport.ts';
 import type { AmqpConnection, Probed } from './connection.ts';
-import { AmqpDelivery } from './delivery.ts';
+import { AmqpDelivery, type DeliveryPlace } from './delivery.ts';
 import type { Intake, Reader } from './intake.ts';
 
 /*
@@ -33,6 +33,7 @@ export class AmqpConsumer implements Consumer, Reader, Probed {
   readonly intake: Intake;
   readonly #parts: ConsumerParts;
   readonly #noAck: boolean;
+  readonly #place: DeliveryPlace;
   #tag = '';
   #proofMs = 0;
   #over = false;
@@ -52,6 +53,7 @@ export class AmqpConsumer implements Consumer, Reader, Probed {
     this.#parts = parts;
     this.intake = parts.intake;
     this.#noAck = parts.options.noAck === true;
+    this.#place = { queue: parts.queue.name, exchange: parts.queue.exchange?.name ?? '' };
     this.#wanted = parts.options.prefetch;
   }
 
@@ -80,14 +82,14 @@ export class AmqpConsumer implements Consumer, Reader, Probed {
   }
 
   receive(raw: ConsumeMessage): void {
-    const { intake, queue, deliver, window } = this.#parts;
+    const { intake, deliver, window } = this.#parts;
     if (this.#noAck || window) {
-      deliver(new AmqpDelivery(raw, queue.name, intake, this.#noAck));
+      deliver(new AmqpDelivery(raw, this.#place, intake, this.#noAck));
       return;
     }
     const generation = this.#generation;
     this.#unsettled++;
-    deliver(new AmqpDelivery(raw, queue.name, intake, false, () => this.#settled(generation)));
+    deliver(new AmqpDelivery(raw, this.#place, intake, false, () => this.#settled(generation)));
   }
 
   #settled(generation: number): void {

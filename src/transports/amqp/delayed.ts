@@ -24,24 +24,22 @@ const EXIT = 'celery_delayed_delivery';
 const QUEUE_MARK = 'celeriac-queue';
 const PREFIX = /^(?:[01]\.){28}/;
 
-/** Whole seconds, never too early; 0: at once. */
-function seconds(delayMs: number): number {
-  return Math.min(MOST_SECONDS, Math.max(0, Math.ceil(delayMs / 1000)));
-}
-
 /** Source: `calculate_routing_key`. */
 export function delayedRoutingKey(delaySeconds: number, routingKey: string): string {
   const digits = delaySeconds.toString(2).padStart(LEVELS, '0');
   return `${digits.split('').join('.')}.${routingKey.replace(PREFIX, '')}`;
 }
 
-/** Where a delivery was addressed to before it was delayed. */
-export function arrivalOf(exchangeName: string, routingKey: string): Destination {
-  if (exchangeName !== EXIT) return { exchange: exchangeName, routingKey };
+/**
+ * Where a delivery was addressed to before it was delayed. It comes from the level where it waited last.
+ * @param home exchange of the queue that it was read from
+ */
+export function arrivalOf(exchangeName: string, routingKey: string, home: string): Destination {
+  if (!exchangeName.startsWith('celery_delayed_')) return { exchange: exchangeName, routingKey };
   const key = routingKey.replace(PREFIX, '');
   return key.startsWith(`${QUEUE_MARK}.`)
     ? { exchange: '', routingKey: key.slice(QUEUE_MARK.length + 1) }
-    : { exchange: exchangeName, routingKey: key };
+    : { exchange: home, routingKey: key };
 }
 
 /** What one connection has declared of the levels, and what is bound to their end. */
@@ -56,17 +54,20 @@ export class DelayedLevels {
     this.#delivery = delivery;
   }
 
-  /** The address that leads to `to` after the delay; undefined when it is over already. */
-  async address(to: Destination, delayMs: number): Promise<Destination | undefined> {
-    const delay = seconds(delayMs);
-    if (delay === 0) return undefined;
+  /**
+   * The address that leads to `to` after the delay; undefined when it is over already.
+   * @param secondsLeft asked again once everything is declared
+   */
+  async address(to: Destination, secondsLeft: () => number): Promise<Destination | undefined> {
+    if (secondsLeft() < 1) return undefined;
     await this.#declared();
     const { exchange: name, routingKey } = to;
     const key = name === '' ? `${QUEUE_MARK}.${routingKey}` : routingKey.replace(PREFIX, '');
     await this.#once(`${name} ${key}`, () =>
       name === '' ? this.#bindQueue(routingKey, EXIT, `#.${key}`) : this.#bindExchange(name, EXIT, `#.${key}`),
     );
-    return { exchange: ENTRY, routingKey: delayedRoutingKey(delay, key) };
+    const delay = Math.min(MOST_SECONDS, secondsLeft());
+    return delay < 1 ? undefined : { exchange: ENTRY, routingKey: delayedRoutingKey(delay, key) };
   }
 
   /** Lets delayed messages reach a queue through its exchange. Source: `bind_queue_to_native_delayed_delivery_exchange`. */
@@ -78,6 +79,15 @@ export class DelayedLevels {
       await this.#bindExchange(own.name, EXIT, key);
       await this.#bindQueue(name, own.name, key);
     });
+  }
+
+  /** Lets producers find the levels once somebody consumes. Never rejects. */
+  async prepare(): Promise<void> {
+    try {
+      await this.#declared();
+    } catch (error) {
+      this.#connection.context.log.warn({ error }, 'the levels of delayed delivery could not be declared');
+    }
   }
 
   #declared(): Promise<void> {

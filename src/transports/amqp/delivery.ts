@@ -7,6 +7,13 @@ import { fromWire } from './values.ts';
 
 const NOTHING = Promise.resolve();
 
+/** Where a delivery was read. */
+export interface DeliveryPlace {
+  readonly queue: string;
+  /** That the queue is bound to; empty text: the default exchange alone, or unknown. */
+  readonly exchange: string;
+}
+
 /** A message from a queue. Its tag means something on the channel that brought it, and nowhere else. */
 export class AmqpDelivery implements Delivery {
   readonly message: Message;
@@ -21,11 +28,12 @@ export class AmqpDelivery implements Delivery {
   #onSettled: (() => void) | undefined;
   #settled: boolean;
 
-  constructor(raw: RawMessage, queue: string, intake: Intake, noAck: boolean, onSettled?: () => void) {
+  /** @param from the queue, and the exchange that it is bound to */
+  constructor(raw: RawMessage, from: DeliveryPlace, intake: Intake, noAck: boolean, onSettled?: () => void) {
     const { exchange, routingKey, deliveryTag, redelivered } = raw.fields;
-    const arrival = arrivalOf(exchange, routingKey);
+    const arrival = arrivalOf(exchange, routingKey, from.exchange);
     this.message = messageOf(raw);
-    this.queue = queue;
+    this.queue = from.queue;
     this.exchange = arrival.exchange;
     this.routingKey = arrival.routingKey;
     this.deliveryTag = deliveryTag;

@@ -59,6 +59,7 @@ def request(self):
         "headers": info.headers,
         "traceparent": getattr(info, "traceparent", None),
         "priority": info.delivery_info.get("priority"),
+        "exchange": info.delivery_info.get("exchange"),
         "started": time.time(),
     }
 
