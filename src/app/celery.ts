@@ -60,6 +60,7 @@ import { SignalHub, type SignalHandler, type SignalName, type SignalOptions } fr
 import { streamGroup, type StreamedGroup, type StreamOptions } from './stream-group.ts';
 import type { TaskOptions } from './task-options.ts';
 import { UserOptions } from './user-options.ts';
+import { warnOfUnread } from './unread-settings.ts';
 import type { DefineTask, Handler, TaskOf } from './task.ts';
 
 export type { CeleryOptions } from './celery-options.ts';
@@ -474,6 +475,7 @@ export class Celery {
     if (modules.length > 0) await this.signals.emit('importModules', { sender: this.main, modules });
     await this.transport();
     await this.backend();
+    warnOfUnread(this.conf, this.log);
     await this.signals.emit('afterFinalize', { sender: this.main });
   }
 

@@ -2,7 +2,12 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import type { ResultBackend } from '../backends/backend.ts';
+import type { BackendOptions } from '../backends/drivers.ts';
+import { createBackend as memoryBackend } from '../backends/memory.ts';
 import { ImproperlyConfigured } from '../errors.ts';
+import { silentLogger } from '../runtime/logger.ts';
+import type { DriverContext } from '../transports/transport.ts';
 import { Celery } from './celery.ts';
 import { findConfigFile } from './config-file.ts';
 
@@ -77,4 +82,35 @@ test('without a name: what CELERY_CONFIG_MODULE says, else the file of the proje
   const typed = newApp();
   expect(await typed.configFrom(found)).toBe(true);
   expect(typed.conf.resultExpires).toBe(10_800);
+});
+
+test('settings that nothing reads are told when the app gets ready, and only those', async () => {
+  const told: unknown[] = [];
+  const log = { ...silentLogger, warn: (fields: object) => void told.push(fields) };
+  const app = new Celery({
+    broker: 'memory://',
+    env: {},
+    log,
+    workerAgent: 'x:Agent',
+    taskAcksLate: true,
+    resultCacheMax: -1,
+  });
+  await app.ready();
+  await app.close();
+  expect(told).toEqual([{ settings: ['workerAgent'] }]);
+});
+
+test('overrideBackends: a name for another URL, or for a backend of one’s own', async () => {
+  const seen: string[] = [];
+  const own = (url: string, ...rest: [BackendOptions, DriverContext]): ResultBackend => {
+    seen.push(url);
+    return memoryBackend(url, ...rest);
+  };
+  const overrideBackends = { mine: own, short: 'memory://', wrong: 5 };
+  const app = (resultBackend: string): Celery =>
+    new Celery({ broker: 'memory://', env: {}, overrideBackends, backend: resultBackend });
+  expect((await app('mine://place').backend()).name).toBe('memory');
+  expect((await app('short').backend()).name).toBe('memory');
+  await expect(app('wrong://').backend()).rejects.toThrow('"wrong" to be a URL or a function');
+  expect(seen).toEqual(['mine://place']);
 });

@@ -1,6 +1,6 @@
 import type { ResultBackend } from '../backends/backend.ts';
-import { openBackend } from '../backends/drivers.ts';
-import { UsageError } from '../errors.ts';
+import { openBackend, type CreateBackend } from '../backends/drivers.ts';
+import { ImproperlyConfigured, UsageError } from '../errors.ts';
 import { resultCodec } from '../protocol/result.ts';
 import { RetryingBackend } from '../result/retrying-backend.ts';
 import { openTransport } from '../transports/drivers.ts';
@@ -9,6 +9,7 @@ import type { DriverContext, Transport } from '../transports/transport.ts';
 import { brokerUrls, failoverOrder } from './broker-urls.ts';
 import type { Celery } from './celery.ts';
 import type { CeleryOptions } from './celery-options.ts';
+import type { SettingsObject } from './setting.ts';
 import { backendOptions, backendUrl, brokerOptions } from './driver-options.ts';
 import { resultBroker } from './result-broker.ts';
 
@@ -83,14 +84,16 @@ export class Connections {
     const given = this.#given.backend;
     if (typeof given === 'object') return given;
     const { resultExpires: expires } = conf;
-    const url = backendUrl(conf.resultBackend ?? 'disabled://', conf);
+    const { url, create } = overridden(conf.resultBackend ?? 'disabled://', conf.overrideBackends, (one) =>
+      backendUrl(one, conf),
+    );
     const options = {
       expiresMs: expires ? expires * 1000 : null,
       transportOptions: backendOptions(url, conf),
       codec: resultCodec(serializers, conf.resultSerializer, conf.resultAcceptContent ?? conf.acceptContent),
       broker: resultBroker(this.#app),
     };
-    const backend = await openBackend(url, options, this.#driverContext());
+    const backend = await (create ?? openBackend)(url, options, this.#driverContext());
     if (!conf.resultBackendAlwaysRetry) return backend;
     return new RetryingBackend(backend, {
       maxRetries: conf.resultBackendMaxRetries ?? Infinity,
@@ -112,6 +115,25 @@ export class Connections {
     this.#backend = undefined;
     if (backend !== undefined && backend !== this.#given.backend) await backend.close();
   }
+}
+
+/**
+ * Setting `overrideBackends`: what stands behind an alias, a function that makes the backend or the beginning of another
+ * URL. Source: `BACKEND_ALIASES` of celery.app.backends, with functions in place of class paths.
+ */
+function overridden(
+  given: string,
+  overrides: SettingsObject | null,
+  complete: (url: string) => string,
+): { readonly url: string; readonly create?: CreateBackend } {
+  const alias = /^[^:]+/.exec(given)?.[0] ?? given;
+  const override = overrides !== null && Object.hasOwn(overrides, alias) ? overrides[alias] : undefined;
+  if (override === undefined) return { url: complete(given) };
+  if (typeof override === 'function') return { url: given, create: override as CreateBackend };
+  if (typeof override === 'string') return { url: complete(override) };
+  throw new ImproperlyConfigured(
+    `setting "overrideBackends": expected "${alias}" to be a URL or a function (url, options, context) => backend, got ${typeof override}`,
+  );
 }
 
 export function isTransport(value: CeleryOptions['broker']): value is Transport {

@@ -84,20 +84,20 @@ export class Definition implements RegisteredTask {
 export class RemoteTaskHandle {
   readonly name: string;
   protected readonly app: Celery;
-  /** Written into signatures, because whoever sends them may not know the task. */
-  readonly #options: WireOptions | undefined;
+  /** Written into signatures and calls: nobody who sends them need know the task. Undefined when there are none. */
+  readonly #more: { readonly options: WireOptions } | undefined;
 
   constructor(app: Celery, name: string, options?: WireOptions) {
     this.app = app;
     this.name = name;
-    this.#options = options;
+    this.#more = options === undefined ? undefined : { options };
   }
 
   /** Not async: the sender's own promise is handed on, one less for each message. */
   delay(...args: unknown[]): Promise<AsyncResult<unknown>> {
     try {
       this.check(args.length);
-      return this.app.sender.send(callDict(this.name, args));
+      return this.app.sender.send(callDict(this.name, args, this.#more));
     } catch (error) {
       return Promise.reject(error as Error);
     }
@@ -106,7 +106,8 @@ export class RemoteTaskHandle {
   async applyAsync(args: readonly unknown[], options?: CallOptions): Promise<AsyncResult<unknown>> {
     const kwargs = options?.kwargs;
     const dict = this.call(args, kwargs);
-    return this.app.sender.send(dict, wireOptions(options), sendLimits(options));
+    const own = this.#more === undefined ? dict : { ...dict, ...this.#more };
+    return this.app.sender.send(own, wireOptions(options), sendLimits(options));
   }
 
   s(...bound: unknown[]): Call {
@@ -143,7 +144,7 @@ export class RemoteTaskHandle {
   protected check(_given: number): void {}
 
   #dict(args: readonly unknown[], immutable: boolean): SignatureDict {
-    return callDict(this.name, args, { immutable, ...(this.#options === undefined ? {} : { options: this.#options }) });
+    return callDict(this.name, args, { immutable, ...this.#more });
   }
 }
 

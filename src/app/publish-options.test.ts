@@ -15,9 +15,9 @@ const log: Logger = {
   child: () => log,
 };
 
-async function sentBy(app: Celery): Promise<Delivery | undefined> {
+async function sentBy(app: Celery, queueName = 'celery'): Promise<Delivery | undefined> {
   const connection = await (await app.transport()).connect();
-  const delivery = await (await connection.channel()).get('celery');
+  const delivery = await (await connection.channel()).get(queueName);
   await delivery?.ack();
   await connection.close();
   return delivery;
@@ -106,5 +106,17 @@ test('a batch: many calls, one wait, handles in their order; a failure is told a
   await expect(failing).rejects.toThrow();
   expect(await channel.size('celery')).toBe(3002);
   await connection.close();
+  await app.close();
+});
+
+test('options of a remote task go with every call of it; those of the call win', async () => {
+  const app = new Celery({ broker: 'memory://', env: {}, log });
+  const train = app.remoteTask<(n: number) => void>('ml.train', { queue: 'gpu', priority: 4 });
+  await train.delay(1);
+  expect((await sentBy(app, 'gpu'))?.message.properties.priority).toBe(4);
+  await train.applyAsync([2], { priority: 7 });
+  expect((await sentBy(app, 'gpu'))?.message.properties.priority).toBe(7);
+  await train.applyAsync([3], { queue: 'cpu' });
+  expect((await sentBy(app, 'cpu'))?.message.properties.priority).toBe(4);
   await app.close();
 });

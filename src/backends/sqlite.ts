@@ -207,13 +207,13 @@ class SqliteBackend implements ResultBackend {
 
   async saveGroup(groupId: string, group: ResultTuple): Promise<void> {
     const { db, sql } = await this.#open();
-    await db.write(() => sql.saveGroup.run(groupId, JSON.stringify(group), this.#expires()));
+    await db.write(() => sql.saveGroup.run(groupId, this.#codec.encodeGroup(group), this.#expires()));
   }
 
   async loadGroup(groupId: string): Promise<ResultTuple | undefined> {
     const { sql } = await this.#open();
     const row = sql.loadGroup.first(groupId, this.#clock.now());
-    return row && (JSON.parse(row[0] as string) as ResultTuple);
+    return row && this.#codec.decodeGroup(row[0] as string);
   }
 
   async deleteGroup(groupId: string): Promise<void> {

@@ -14,7 +14,7 @@ export interface GeneralSettings {
   readonly imports: readonly string[];
   /** Further modules imported after imports. */
   readonly include: readonly string[];
-  /** Own result backends by alias: the alias and a URL or factory. */
+  /** Own result backends by alias: a URL, or a function (url, options, context) that makes one. */
   readonly overrideBackends: SettingsObject | null;
 }
 
@@ -53,7 +53,7 @@ export const GENERAL_SETTINGS: SettingsOf<GeneralSettings> = {
     type: 'object',
     default: null,
     nullable: true,
-    meaning: 'Own result backends by alias: the alias and a URL or factory',
-    status: 'accepted',
+    meaning: 'Own result backends by alias: a URL, or a function (url, options, context) that makes one',
+    status: 'used',
   },
 };

@@ -40,7 +40,7 @@ export interface WorkerSettings {
   readonly workerPoolRestarts: boolean;
   /** File persisting revoked ids. */
   readonly workerStateDb: string | null;
-  /** Kill late-ack tasks on connection loss. */
+  /** End late-ack tasks when the connection is lost, as they will run again. */
   readonly workerCancelLongRunningTasksOnConnectionLoss: boolean;
   /** Grace before cold shutdown; 0 = off. */
   readonly workerSoftShutdownTimeout: number;
