@@ -6,6 +6,15 @@ export { Celery, type CeleryOptions } from './app/celery.ts';
 export type { Config, ConfigInput } from './app/config.ts';
 export type { RetryOptions, TaskContext } from './app/context.ts';
 export type { CommandArgument, CommandArguments, CommandScope, CustomCommandOptions } from './app/custom-commands.ts';
+export type {
+  DeadLetter,
+  DeadLetterChoice,
+  DeadLetterDetails,
+  DeadLetterList,
+  DeadLetters,
+  DeadLetterScope,
+  RetryChoice,
+} from './app/dead-letters.ts';
 export type { TaskHooks } from './app/hooks.ts';
 export type { DeliveryInfo, TaskRequest } from './app/request.ts';
 export type { StandardSchema } from './app/schema.ts';

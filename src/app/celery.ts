@@ -26,6 +26,7 @@ import { Batch } from './batch.ts';
 import { builtinTasks } from './builtins.ts';
 import { planOf } from './canvas-plan.ts';
 import type { CeleryOptions } from './celery-options.ts';
+import { DeadLetters } from './dead-letters.ts';
 import { findConfigFile, importModule } from './config-file.ts';
 import { settingsModule, type ConfigSource } from './config-source.ts';
 import type { Config, ConfigInput } from './config.ts';
@@ -434,6 +435,11 @@ export class Celery {
   get control(): Control {
     this.#control ??= new Control(this);
     return this.#control;
+  }
+
+  /** Messages that killed their workers too often: see them, run them again, drop them. */
+  get deadLetters(): DeadLetters {
+    return new DeadLetters(this);
   }
 
   /**

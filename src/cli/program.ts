@@ -4,6 +4,7 @@ import { addBeat } from './beat.ts';
 import { addCall } from './call.ts';
 import { addCompletion, candidates } from './completion.ts';
 import { addControl } from './control.ts';
+import { addDlq } from './dlq.ts';
 import { applyEnvironment } from './environment.ts';
 import { endingOf, EXIT } from './exit.ts';
 import { addGraph } from './graph.ts';
@@ -46,6 +47,7 @@ const COMMANDS: readonly ((program: Command, session: Session) => void)[] = [
     addAmqp,
     addShell,
     addMigrate,
+    addDlq,
     addGraph,
     addSchedule,
     addLogtool,

@@ -17,6 +17,11 @@ export interface Moving {
   readonly rename?: ReadonlyMap<string, string> | undefined;
   /** Whether this message goes; one that does not stays where it is. @default all */
   readonly select?: ((message: Message, delivery: Delivery) => boolean) | undefined;
+  /**
+   * Another message and address for each; then nothing is declared, and what no queue takes is an error.
+   * @default as it is, to where it was
+   */
+  readonly readdress?: ((delivery: Delivery) => { readonly message: Message; readonly to: Destination }) | undefined;
   /** Acknowledge at the source. @default true */
   readonly acknowledge?: boolean | undefined;
   /** Most messages to move. @default all */
@@ -62,7 +67,10 @@ export async function moveMessages(moving: Moving): Promise<Moved> {
   let failure: unknown;
 
   const send = async (delivery: Delivery): Promise<void> => {
-    await destination.publish(delivery.message, addressOf(delivery, renamed));
+    if (moving.readdress) {
+      const { message, to } = moving.readdress(delivery);
+      await destination.publish(message, to, { mandatory: true });
+    } else await destination.publish(delivery.message, addressOf(delivery, renamed));
     if (moving.acknowledge ?? true) await delivery.ack();
     else held.push(delivery);
     moved++;
@@ -71,7 +79,7 @@ export async function moveMessages(moving: Moving): Promise<Moved> {
 
   const full = (): boolean => begun >= (moving.limit ?? Infinity);
   for (const one of queues) {
-    await destination.declare(renamedQueue(one, renamed));
+    if (!moving.readdress) await destination.declare(renamedQueue(one, renamed));
     while (!full() && !signal?.aborted && failure === undefined) {
       const delivery = await source.get(one.name);
       if (delivery === undefined) break;

@@ -2,6 +2,7 @@ import { failFollowers } from '../app/chord.ts';
 import { failureRecord } from '../app/follow-up.ts';
 import { failure } from '../app/trace.ts';
 import { ContentDisallowed, DecodeError, InvalidTaskError, NotRegistered, WorkerLostError } from '../errors.ts';
+import { asDeadLetter, deadLetterQueue } from '../messaging/dead-letter.ts';
 import { queue as queueNamed } from '../messaging/entity.ts';
 import { pythonRepr, toExceptionRecord } from '../protocol/exception.ts';
 import type { TaskHeaders } from '../protocol/task-message.ts';
@@ -67,11 +68,6 @@ export async function discardUnknown(parts: WorkerParts, delivery: Delivery, hea
   await quietly(parts, delivery.reject({ requeue: false }));
 }
 
-/** Where messages go whose worker died under them too often. */
-export function deadLetterQueue(queue: string): string {
-  return `${queue}.dlq`;
-}
-
 /** The message killed its worker too often: FAILURE WorkerLostError, kept in the dead-letter queue. */
 export async function discardExhausted(parts: WorkerParts, request: Request, losses?: number): Promise<void> {
   const { app, log } = parts;
@@ -84,10 +80,8 @@ export async function discardExhausted(parts: WorkerParts, request: Request, los
     const view = await viewOfUnread(parts, delivery, headers, request.body);
     request.view = view;
     const to = queueNamed(deadLetterQueue(delivery.queue));
-    const message = {
-      ...delivery.message,
-      headers: { ...delivery.message.headers, 'celeriac-death': { queue: delivery.queue, reason: error.message } },
-    };
+    const death = { queue: delivery.queue, reason: error.message, atMs: app.clock.now() };
+    const message = asDeadLetter(delivery.message, death);
     await app.publisher.publishRaw(message, { exchange: '', routingKey: to.name }, { declares: [to] });
     const outcome = failure(app, request.task, error);
     log.error({ taskId: request.id, task: request.displayName, deliveries, deadLetterQueue: to.name }, error.message);
