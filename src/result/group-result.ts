@@ -1,10 +1,16 @@
 import type { ResultTuple } from '../protocol/result.ts';
-import { durationMs, type Duration } from '../runtime/duration.ts';
+import type { Duration } from '../runtime/duration.ts';
 import type { AsyncResult, GetOptions, GroupResult } from './async-result.ts';
+import { completions } from './completions.ts';
 import { progressOf, type Progress, type ProgressOptions } from './progress.ts';
 import { ResultBase } from './result-base.ts';
 import type { ResultMeta, Snapshot } from './snapshot.ts';
 import type { ResultSource, RevokeOptions, Stamps } from './source.ts';
+import { isReady, PROPAGATE_STATES } from './states.ts';
+import { TaskResult } from './task-result.ts';
+
+/** Members whose records are read together. */
+const MOST_READ = 1_000;
 
 /** The handle of a group: its members' handles under one id. */
 export class GroupTaskResult<T extends readonly unknown[]> extends ResultBase<T> implements GroupResult<T> {
@@ -39,43 +45,12 @@ export class GroupTaskResult<T extends readonly unknown[]> extends ResultBase<T>
   }
 
   /** Members as they finish. Leaving early stops all waiting. */
-  async *#completions(options: GetOptions): AsyncGenerator<readonly [number, T[number]], void, undefined> {
-    const { timeout, signal, ...rest } = options;
-    const dueMs = timeout === undefined ? undefined : this.#source.clock.monotonic() + durationMs(timeout);
-    const stop = new AbortController();
-    const onAbort = (): void => stop.abort(signal?.reason);
-    if (signal?.aborted) onAbort();
-    signal?.addEventListener('abort', onAbort, { once: true });
-    const done: (readonly [number, T[number]])[] = [];
-    let failure: { readonly error: unknown } | undefined;
-    let wake: (() => void) | undefined;
-    const fail = (error: unknown): void => {
-      failure ??= { error };
-      wake?.();
-    };
-    for (const [index, result] of this.results.entries()) {
-      const left = dueMs === undefined ? {} : { timeout: Math.max(0, dueMs - this.#source.clock.monotonic()) };
-      result.get({ ...rest, ...left, signal: stop.signal }).then((value) => {
-        done.push([index, value]);
-        wake?.();
-      }, fail);
-    }
-    try {
-      for (let left = this.results.length; left > 0;) {
-        const next = done.shift();
-        if (next !== undefined) {
-          left -= 1;
-          yield next;
-        } else if (failure !== undefined) {
-          throw failure.error;
-        } else {
-          await new Promise<void>((resolve) => (wake = resolve));
-        }
-      }
-    } finally {
-      signal?.removeEventListener('abort', onAbort);
-      stop.abort();
-    }
+  #completions(options: GetOptions): AsyncGenerator<readonly [number, T[number]], void, undefined> {
+    return completions(this.#source, this.results, options) as AsyncGenerator<
+      readonly [number, T[number]],
+      void,
+      undefined
+    >;
   }
 
   /** SUCCESS when every member is, FAILURE when one failed, else PENDING. A group has no record of its own. */
@@ -85,24 +60,38 @@ export class GroupTaskResult<T extends readonly unknown[]> extends ResultBase<T>
     return states.every((state) => state === 'SUCCESS') ? 'SUCCESS' : 'PENDING';
   }
 
-  #states(): Promise<string[]> {
-    return Promise.all(this.results.map((result) => result.state()));
+  /** Members that are not known to have ended are read together. */
+  async #states(): Promise<string[]> {
+    const open = this.results.filter((one) => one instanceof TaskResult && one.known === undefined);
+    const states = new Map<string, string>();
+    for (let at = 0; at < open.length; at += MOST_READ) {
+      const part = open.slice(at, at + MOST_READ) as TaskResult<unknown>[];
+      const records = await (await this.#source.backend()).loadMany(part.map(({ id }) => id));
+      for (const [n, one] of part.entries()) states.set(one.id, one.learn(records[n]));
+    }
+    return Promise.all(this.results.map(async (result) => states.get(result.id) ?? (await result.state())));
   }
 
   async snapshot(): Promise<Snapshot<T>> {
     const common = { id: this.id, traceback: null, children: this.results.map((one) => one.toJSON()), dateDone: null };
-    const snapshots = await Promise.all(this.results.map((result) => result.snapshot()));
-    for (const one of snapshots) {
+    const states = await this.#states();
+    const failed = states.findIndex((state) => PROPAGATE_STATES.has(state));
+    if (failed >= 0) {
+      const one = await (this.results[failed] as AsyncResult<unknown>).snapshot();
       if (one.state === 'FAILURE' || one.state === 'REVOKED') return { ...common, state: 'FAILURE', error: one.error };
     }
+    if (!states.every((state) => state === 'SUCCESS')) return { ...common, state: 'PENDING' };
+    const snapshots = await Promise.all(this.results.map((result) => result.snapshot()));
     const values = snapshots.map((one) => (one.state === 'SUCCESS' ? one.value : undefined));
-    return snapshots.every((one) => one.state === 'SUCCESS')
-      ? { ...common, state: 'SUCCESS', value: values as unknown as T }
-      : { ...common, state: 'PENDING' };
+    return { ...common, state: 'SUCCESS', value: values as unknown as T };
   }
 
   async ready(): Promise<boolean> {
-    return (await Promise.all(this.results.map((result) => result.ready()))).every(Boolean);
+    const states = await this.#states();
+    const ready = this.results.map(async (one, n) =>
+      one instanceof TaskResult ? isReady(states[n] as string) : await one.ready(),
+    );
+    return (await Promise.all(ready)).every(Boolean);
   }
 
   async successful(): Promise<boolean> {

@@ -36,7 +36,24 @@ export class TaskResult<T> extends ResultBase<T> implements AsyncResult<T> {
     if (this.#ignored) return null as T;
     if (!options.allowInTask) this.#source.refuseInTask();
     const propagate = options.propagate ?? true;
-    const record = this.#final ?? (await this.#finalRecord(options, propagate));
+    return this.take(this.#final ?? (await this.#finalRecord(options, propagate)), propagate);
+  }
+
+  /** What is known without asking: the last record, or that there never is one. */
+  get known(): ResultRecord | 'ignored' | undefined {
+    return this.#ignored ? 'ignored' : this.#final;
+  }
+
+  /** Keeps a record that somebody else has read. @returns the state it tells */
+  learn(record: ResultRecord | undefined): string {
+    if (record === undefined) return 'PENDING';
+    if (isReady(record.status)) this.#final = record;
+    return record.status;
+  }
+
+  /** The value of a last record, or its error: thrown where it propagates. */
+  take(record: ResultRecord, propagate: boolean): T {
+    this.#final = record;
     if (!PROPAGATE_STATES.has(record.status)) return record.result as T;
     const error = this.#source.toError(record);
     if (propagate) throw error;
@@ -90,7 +107,7 @@ export class TaskResult<T> extends ResultBase<T> implements AsyncResult<T> {
   async #load(): Promise<ResultRecord | undefined> {
     if (this.#final !== undefined || this.#ignored) return this.#final;
     const record = await (await this.#source.backend()).load(this.id);
-    if (record !== undefined && isReady(record.status)) this.#final = record;
+    this.learn(record);
     return record;
   }
 
