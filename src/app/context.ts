@@ -42,6 +42,12 @@ export interface TaskContext {
   retry(options: RetryOptions & { readonly throw: false }): Promise<Retry>;
   /** Always throws. Write `throw ctx.retry()` so that control flow reads correctly. */
   retry(options?: RetryOptions): never;
+  /**
+   * Opens Node's inspector on a free port (`CELERY_RDB_HOST`, `CELERY_RDB_PORT`), logs where, and pauses the process this
+   * task runs in once a debugger is attached. Use a pool of processes: in the `async` pool the whole worker pauses.
+   * Source: `set_trace` of celery.contrib.rdb.
+   */
+  debugger(): Promise<void>;
   /** Stores a state of the application's own, readable while the task runs. */
   update(state: string, meta?: unknown): Promise<void>;
   /** `update('PROGRESS', { current, total, ...more })` */

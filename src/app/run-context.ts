@@ -1,5 +1,6 @@
 import { signatureOf } from '../canvas/call.ts';
 import type { Retry } from '../errors.ts';
+import { pauseForDebugger } from '../runtime/inspector.ts';
 import type { Logger } from '../runtime/logger.ts';
 import type { AnySignature } from '../canvas/types.ts';
 import type { Celery } from './celery.ts';
@@ -57,6 +58,10 @@ export class RunContext implements TaskContext {
     const sent = publishRetry(this.app, this.request, asked.retry).then(() => asked);
     this.app.lineage.current?.pending.push(sent);
     return sent;
+  }
+
+  debugger(): Promise<void> {
+    return pauseForDebugger(this.app.env, this.log);
   }
 
   async update(state: string, meta: unknown = null): Promise<void> {

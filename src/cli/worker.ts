@@ -4,9 +4,11 @@ import type { Celery } from '../app/celery.ts';
 import { redirectConsole } from '../app/redirect-console.ts';
 import { loadIncludes } from '../app/load-source.ts';
 import { parseSettingAssignments } from '../app/setting-assignments.ts';
-import { onCrash, onStopSignals, type StopHow } from '../runtime/signals.ts';
+import { openInspector } from '../runtime/inspector.ts';
+import { onCrash, onDebugSignals, onStopSignals, type StopHow } from '../runtime/signals.ts';
 import type { LogLevel } from '../runtime/logger.ts';
 import { parseAutoscale } from '../worker/autoscale.ts';
+import { benchmark } from '../diagnostics/bench.ts';
 import { measure } from '../diagnostics/prometheus.ts';
 import { HealthServer, Worker, type WorkerOptions } from '../worker/index.ts';
 import { Beat } from '../beat/beat.ts';
@@ -243,7 +245,17 @@ async function runWorker(
     app.log.warn({ signal, running: worker.active }, how === 'warm' ? 'warm shutdown' : 'cold shutdown');
     void worker.stop(how, signal);
   };
+  const undebuggable = (error: unknown): void => app.log.error({ error }, 'this process cannot be looked at');
+  const bench = io.env['C_BENCH'] || io.env['CELERY_BENCH'];
+  const every = Number(io.env['C_BENCH_EVERY'] || io.env['CELERY_BENCH_EVERY'] || 1_000);
+  const endBench = bench ? benchmark(app, (line) => session.note(line), every) : undefined;
   const undoSignals = onStopSignals({ source: io.signals, env: io.env, stop });
+  const undoDebug = onDebugSignals({
+    source: io.signals,
+    env: io.env,
+    dump: () => void worker.dump().then((text) => app.log.warn({}, `what this worker does\n${text}`), undebuggable),
+    debug: () => void openInspector(io.env, app.log).catch(undebuggable),
+  });
   const undoCrash = onCrash(io.signals, app.log, () => {
     log.flush();
     io.exit(EXIT.failure);
@@ -256,7 +268,9 @@ async function runWorker(
     if (error !== undefined) throw error;
     return interrupted ? EXIT.failure : EXIT.ok;
   } finally {
+    endBench?.();
     undoSignals();
+    undoDebug();
     undoCrash();
   }
 }

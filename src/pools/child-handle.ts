@@ -70,6 +70,11 @@ export class Child {
     this.post(['abort', run.number, encodeReason(reason)]);
   }
 
+  /** Where its code is; undefined where nobody can tell. */
+  stack(): Promise<readonly string[] | undefined> | undefined {
+    return this.state === 'up' ? this.#member.stack?.() : undefined;
+  }
+
   end(signal: NodeJS.Signals | number): void {
     if (this.state !== 'gone') this.#member.end(signal);
   }

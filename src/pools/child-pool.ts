@@ -89,6 +89,15 @@ export class ChildPool implements Pool {
     return [...this.#children].filter(({ state }) => state !== 'gone').map(({ pid }) => pid);
   }
 
+  async stacks(): Promise<ReadonlyMap<number, readonly string[] | string | undefined>> {
+    const asked = [...this.#children].map(async (child) => {
+      const stack = child.stack();
+      if (stack === undefined) return undefined;
+      return [child.pid, await stack.catch((error: unknown) => (error as Error).message)] as const;
+    });
+    return new Map((await Promise.all(asked)).filter((one) => one !== undefined));
+  }
+
   async start(): Promise<void> {
     if (!(await this.#app.transport()).capabilities.shared) {
       this.#log.warn(

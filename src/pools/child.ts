@@ -1,6 +1,9 @@
 import { getHeapStatistics } from 'node:v8';
 import { isMainThread, parentPort, Worker, type MessagePort } from 'node:worker_threads';
 import { ChildRunner, type ParentLink } from './child-runner.ts';
+import { openInspector } from '../runtime/inspector.ts';
+import { silentLogger } from '../runtime/logger.ts';
+import { WATCHER_CODE } from './watcher.ts';
 import type { ToChild, ToParent } from './wire.ts';
 
 /*
@@ -54,20 +57,19 @@ function threadLink(port: MessagePort): ParentLink {
   };
 }
 
-/**
- * Ends this process once its parent is gone, also while a task blocks the event loop and nothing else can notice.
- * A thread of its own, because there is no portable way to be told by the system.
- */
+/** Ends this process once its parent is gone, also while a task blocks the event loop and nothing else can notice. */
 function watchParent(parent: number): void {
-  const code = `const { workerData } = require('node:worker_threads');
-setInterval(() => { if (process.ppid !== workerData) process.kill(process.pid, 'SIGKILL'); }, 1000);`;
   const resourceLimits = { maxOldGenerationSizeMb: 8, maxYoungGenerationSizeMb: 2 };
-  new Worker(code, { eval: true, workerData: parent, execArgv: [], resourceLimits }).unref();
+  new Worker(WATCHER_CODE, { eval: true, workerData: parent, execArgv: [], resourceLimits }).unref();
 }
 
 if (isMainThread) {
   // Ctrl-C and a supervisor's SIGTERM reach the whole group: the parent decides what becomes of its children.
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGQUIT', 'SIGHUP'] as const) process.on(signal, () => {});
+  // Node would open its inspector on the port of everybody else's.
+  process.on('SIGUSR1', () => {});
+  // Node itself says where on stderr.
+  if (process.env['CELERY_RDBSIG']) process.on('SIGUSR2', () => void openInspector(process.env, silentLogger));
   process.on('disconnect', () => process.exit(0));
   watchParent(Number(process.argv[2]));
   const { receive } = new ChildRunner(processLink());

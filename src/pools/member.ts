@@ -11,6 +11,11 @@ export interface Member {
   send(batch: readonly ToChild[]): void;
   /** Ends it, with the signal first where there are signals. */
   end(signal: NodeJS.Signals | number): void;
+  /**
+   * Where its code is right now, innermost call first; undefined: it waits. Left out where that cannot be known.
+   * @throws {OperationalError} when it does not answer
+   */
+  stack?(): Promise<readonly string[] | undefined>;
 }
 
 /** How a child ended: `code` when it left by itself, else the signal. */

@@ -63,6 +63,8 @@ export interface Pool extends AsyncDisposable {
   terminate?(job: Job, signal: NodeJS.Signals | number): Promise<void>;
   /** Ids of the processes that run tasks. */
   readonly processes: readonly number[];
+  /** Where the code of each child is right now; undefined for one that waits. Left out where that cannot be known. */
+  stacks?(): Promise<ReadonlyMap<number, readonly string[] | string | undefined>>;
   /** @param size slots in all */
   resize(size: number): Promise<void>;
   /** Replaces every child by one that loads the app anew; what runs ends first. Left out where that is impossible. */

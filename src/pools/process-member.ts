@@ -1,7 +1,11 @@
 import { fork } from 'node:child_process';
+import { once } from 'node:events';
 import { constants } from 'node:os';
-import { type Clock, type Timer } from '../runtime/clock.ts';
+import type { Duplex } from 'node:stream';
+import { OperationalError } from '../errors.ts';
+import { withDeadline, type Clock, type Timer } from '../runtime/clock.ts';
 import { childEntry, type Member, type MemberEvents, type MemberExit } from './member.ts';
+import { WATCHER_FD } from './watcher.ts';
 import type { ToParent } from './wire.ts';
 
 /** What is still alive this long after its signal is killed. Celery's supervisor waits as long. */
@@ -16,8 +20,11 @@ export function startProcess(clock: Clock, lostWaitMs: number, events: MemberEve
   const child = fork(file, [String(process.pid)], {
     execArgv: [...execArgv],
     serialization: 'json',
-    stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
+    stdio: ['ignore', 'inherit', 'inherit', 'ipc', 'pipe'],
   });
+  const watcher = child.stdio[WATCHER_FD] as Duplex | null | undefined;
+  // A pipe to a child that is gone; its exit says so.
+  watcher?.on('error', () => undefined);
   let over = false;
   let waiting: Timer | undefined;
   let killing: Timer | undefined;
@@ -53,5 +60,23 @@ export function startProcess(clock: Clock, lostWaitMs: number, events: MemberEve
         child.kill('SIGKILL'),
       );
     },
+    stack: () => askForStack(clock, child.pid, watcher),
   };
+}
+
+/** A child that starts, or is about to end, does not answer. */
+const STACK_WAIT_MS = 5_000;
+
+async function askForStack(
+  clock: Clock,
+  pid: number | undefined,
+  watcher: Duplex | null | undefined,
+): Promise<readonly string[] | undefined> {
+  const silent = (): OperationalError =>
+    new OperationalError(`process ${pid ?? '?'} does not say where it is`, { recoverable: true });
+  if (!watcher?.writable) throw silent();
+  const answered = once(watcher, 'data');
+  watcher.write('?');
+  const [line] = (await withDeadline(clock, STACK_WAIT_MS, answered, silent)) as [Buffer];
+  return (JSON.parse(line.toString().split('\n')[0] as string) as readonly string[] | null) ?? undefined;
 }

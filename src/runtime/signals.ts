@@ -49,6 +49,32 @@ export function onStopSignals({ source, env, stop }: StopSignalOptions): () => v
   };
 }
 
+export interface DebugSignalOptions {
+  readonly source: SignalSource;
+  /** `CELERY_RDBSIG=1`: SIGUSR2 opens a debugger. */
+  readonly env: Readonly<Record<string, string | undefined>>;
+  /** SIGUSR1: say what the process does. */
+  readonly dump: () => void;
+  /** SIGUSR2: let a debugger in. */
+  readonly debug: () => void;
+}
+
+/**
+ * Takes SIGUSR1 from Node, which would open its inspector.
+ * @returns a function that stops listening; harmless twice
+ *
+ * Source: `install_cry_handler` and `install_rdb_handler` of celery.apps.worker.
+ */
+export function onDebugSignals({ source, env, dump, debug }: DebugSignalOptions): () => void {
+  const debugs = Boolean(env['CELERY_RDBSIG']);
+  source.on('SIGUSR1', dump);
+  if (debugs) source.on('SIGUSR2', debug);
+  return () => {
+    source.off('SIGUSR1', dump);
+    if (debugs) source.off('SIGUSR2', debug);
+  };
+}
+
 /** Unlike a crash these must be seen: a promise nobody caught, an error nobody caught. Ends with exit code 1. */
 export interface CrashSource {
   on(event: 'uncaughtException', listener: (error: unknown) => void): unknown;

@@ -14,6 +14,7 @@ import { Autoscaler } from './autoscale.ts';
 import { Consumer } from './consumer.ts';
 import { ControlServer } from './control.ts';
 import type { Commanded } from './control-commands.ts';
+import { dump } from './dump.ts';
 import { Executor } from './executor.ts';
 import { Heartbeat } from './heartbeat.ts';
 import { Intake } from './intake.ts';
@@ -124,6 +125,11 @@ export class Worker implements AsyncDisposable {
       eventsWaiting: events.waiting,
       eventsDropped: events.dropped,
     };
+  }
+
+  /** What it does right now, as text for a person: tasks, where the code of child processes is, the event loop. */
+  async dump(): Promise<string> {
+    return this.#running ? dump({ ...this.#running, pools: this.#pools }) : `== ${this.hostname}: not started ==`;
   }
 
   /** Requests that run now. */

@@ -6,10 +6,10 @@ import { testIo } from './io.ts';
 const FILE = fileURLToPath(new URL('./hello-app.mjs', import.meta.url));
 
 /** A worker of an app of its own, with a world to send signals from. */
-async function started(argv: readonly string[] = []) {
+async function started(argv: readonly string[] = [], env: Record<string, string> = {}) {
   vi.resetModules();
   const { app } = await import('./hello-app.mjs');
-  const world = testIo();
+  const world = testIo({ env });
   const ready = new Promise<void>((resolve) => void app.on('workerReady', () => resolve()));
   const ended = run(['worker', '-A', FILE, ...argv], world.io);
   await ready;
@@ -67,4 +67,31 @@ test('settings of the command line, and refusals', async () => {
     expect(await run(['worker', '-A', FILE, ...argv], io)).not.toBe(0);
     expect(err()).toContain(message);
   }
+});
+
+test('SIGUSR1 says what the worker does, SIGUSR2 lets a debugger in where that is allowed', async () => {
+  const { url, close } = await import('node:inspector');
+  const { ended, signals, err } = await started(['-q', '-n', 'w1@here'], { CELERY_RDBSIG: '1' });
+  signals.emit('SIGUSR1', 'SIGUSR1');
+  await vi.waitUntil(() => err().includes('== memory: '), { timeout: 20_000 });
+  expect(err()).toContain('what this worker does\n== w1@here, process ');
+  signals.emit('SIGUSR2', 'SIGUSR2');
+  await vi.waitUntil(() => err().includes('debugger listens on 127.0.0.1:'), { timeout: 20_000 });
+  expect(url()).toMatch(/^ws:/);
+  close();
+  signals.emit('SIGTERM', 'SIGTERM');
+  expect(await ended).toBe(0);
+  const without = await started(['-q']);
+  expect(without.signals.listenerCount('SIGUSR2')).toBe(0);
+  without.signals.emit('SIGTERM', 'SIGTERM');
+  await without.ended;
+});
+
+test('C_BENCH writes how fast tasks are run', async () => {
+  const { app, ended, signals, err } = await started([], { C_BENCH: '1', C_BENCH_EVERY: '2' });
+  for (const n of [1, 2, 3]) await (await app.send('math.add', [n, n])).get({ timeout: '5s' });
+  signals.emit('SIGTERM', 'SIGTERM');
+  await ended;
+  expect(err()).toMatch(/\* 2 tasks in [\d.]+ s \(\d+\/s\), 2 so far\n/);
+  expect(err()).toMatch(/\* 3 tasks in [\d.]+ s \(\d+\/s\); memory [\d.]+ MB → [\d.]+ MB\n/);
 });

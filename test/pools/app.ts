@@ -57,6 +57,10 @@ export function poolApp(options: CeleryOptions = {}): Celery {
       for (;;);
     },
   );
+  app.task('paused', { bind: true }, async (ctx) => {
+    await ctx.debugger();
+    return 'went on';
+  });
   app.task('exit', { maxRetries: 0 }, (code: number) => process.exit(code));
   app.task('parent', async () => (await app.send('add', [1, 2])).id);
   app.task('fibonacci', { bind: true }, (ctx) => [ctx.request.args, ctx.request.kwargs, ctx.request.headers]);
