@@ -133,7 +133,8 @@ export class Beat {
   async #isStale(store: ScheduleStore): Promise<boolean> {
     if (this.#seen === undefined || this.#seen.table !== this.#app.periodicTasks.version) return true;
     const nowMs = this.#app.clock.monotonic();
-    if (store.version === undefined || nowMs - this.#askedMs < pollMs(store)) return false;
+    if (store.version === undefined || nowMs - this.#askedMs < Math.min(pollMs(store), this.#maxIntervalMs))
+      return false;
     this.#askedMs = nowMs;
     return (await store.version()) !== this.#seen.store;
   }
@@ -184,7 +185,7 @@ export class Beat {
         log.warn({ entry: name }, 'missed for longer than its deadline: skipped');
         entry.leaveOut(moment);
       } else {
-        entry.begin(random.uuid(), moment);
+        entry.begin(store.runId?.(name) ?? random.uuid(), moment);
         runs.push(entry);
       }
       decided.push(entry);

@@ -63,6 +63,11 @@ export interface ScheduleStore {
   /** Compared with `===`. One cheap question; left out where nobody else can change the schedule. */
   version?(): Promise<unknown>;
   /**
+   * Task id of an entry's next run, the same until that run is saved as sent. A store that gives ids need not write
+   * down runs that are not sent yet: beat decides the same run again. @default a random id for each run
+   */
+  runId?(name: string): string | undefined;
+  /**
    * Writes down the states of some entries, all of them or none. Resolves when a crash cannot undo it. Called before a run
    * is sent (`pending` is its id) and after. An entry that is gone meanwhile is left out.
    */

@@ -7,12 +7,17 @@ import type { OpenScheduler, ScheduleStore, SchedulerClass, SchedulerContext } f
 
 const openFile: OpenScheduler = ({ app, file }) => new FileStore(file, app.log, app.clock);
 
+const openDjango = async (): Promise<OpenScheduler> => (await import('./django/index.ts')).openScheduler;
+
 /** Names that need no module of the project; a scheduler with needs of its own is imported on first use. */
 const BUILT_IN: Readonly<Record<string, () => Promise<OpenScheduler>>> = {
   file: async () => openFile,
   persistent: async () => openFile,
   'celery.beat:PersistentScheduler': async () => openFile,
   'celery.beat.PersistentScheduler': async () => openFile,
+  django: openDjango,
+  'django_celery_beat.schedulers:DatabaseScheduler': openDjango,
+  'django_celery_beat.schedulers.DatabaseScheduler': openDjango,
 };
 
 export interface StoreOptions {

@@ -1,4 +1,4 @@
-import type { SettingsOf } from '../setting.ts';
+import type { SettingsObject, SettingsOf } from '../setting.ts';
 
 /** Settings that Celery does not have. */
 export interface CeleriacSettings {
@@ -18,6 +18,10 @@ export interface CeleriacSettings {
   readonly workerSlots: number;
   /** Where the worker answers `/live`, `/ready` and `/metrics`: a port, host:port or a socket's path; null = nowhere. */
   readonly workerHealth: string | null;
+  /** Database with django-celery-beat's tables, for the scheduler `django`: a postgresql, mysql or sqlite URL. */
+  readonly beatDatabase: string | null;
+  /** How the Django project keeps times: `useTz`, `timeZone`, `tzAware`. */
+  readonly beatDatabaseOptions: SettingsObject;
   /** Largest message body that is read; larger ones are refused. */
   readonly maxMessageBytes: number;
   /** Largest body after decompression; larger ones are refused. */
@@ -84,6 +88,20 @@ export const CELERIAC_SETTINGS: SettingsOf<CeleriacSettings> = {
     meaning:
       "Where the worker answers `/live`, `/ready` and `/metrics`: a port, host:port or a socket's path; null = nowhere",
     flag: '--health',
+    status: 'used',
+  },
+  beatDatabase: {
+    type: 'text',
+    default: null,
+    nullable: true,
+    unit: 'URL',
+    meaning: "Database with django-celery-beat's tables, for the scheduler `django`: a postgresql, mysql or sqlite URL",
+    status: 'used',
+  },
+  beatDatabaseOptions: {
+    type: 'object',
+    default: {},
+    meaning: 'How the Django project keeps times: `useTz`, `timeZone`, `tzAware`',
     status: 'used',
   },
   maxMessageBytes: {
