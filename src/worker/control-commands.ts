@@ -103,7 +103,7 @@ function registered({ parts }: Commanded, args: Arguments): string[] {
     .names()
     .filter((name) => args['builtins'] === true || !name.startsWith('celery.'))
     .map((name) => {
-      const options = parts.app.tasks.get(name)?.options as unknown as Record<string, unknown>;
+      const options = { ...parts.app.tasks.get(name)?.options, name } as Readonly<Record<string, unknown>>;
       const shown = items.flatMap((item) => {
         const value = options[item.replace(/_([a-z])/g, (_, letter: string) => letter.toUpperCase())];
         return value === null || value === undefined || typeof value === 'object'
