@@ -209,8 +209,22 @@ export class Reject extends CeleryError {
 
 /** A queue, exchange or key does not exist, or exists with other properties. */
 export class ChannelError extends CeleryError {
-  constructor(message: string, options?: ErrorCause) {
-    super('ERR_CHANNEL', message, options);
+  constructor(message: string, options?: ErrorCause & { code?: string }) {
+    super(options?.code ?? 'ERR_CHANNEL', message, options);
+  }
+}
+
+/** A queue or exchange exists with other properties than were asked for. */
+export class TopologyConflictError extends ChannelError {
+  /** What was asked for. */
+  readonly asked: Readonly<Record<string, unknown>>;
+  /** The broker's sentence: the first property that differs, and what it has there. */
+  readonly found: string;
+  constructor(what: string, asked: Readonly<Record<string, unknown>>, found: string, options?: ErrorCause) {
+    const message = `${what} exists with other properties. Asked for: ${JSON.stringify(asked)}. The broker has: ${found}`;
+    super(message, { ...options, code: 'ERR_TOPOLOGY_CONFLICT' });
+    this.asked = asked;
+    this.found = found;
   }
 }
 

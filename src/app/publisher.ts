@@ -45,8 +45,6 @@ export interface RawPublish extends PublishOptions {
 
 type Options = Readonly<Record<string, unknown>>;
 
-/** Publishing that says no deadline ends by this one: a caller never hangs. */
-const PUBLISH_TIMEOUT_MS = 10_000;
 /** Celery refuses what its timers cannot hold. */
 const LEAST_COUNTDOWN_SECONDS = -2_147_483_648;
 const NO_OPTIONS: Options = Object.freeze({});
@@ -59,11 +57,14 @@ export class Publisher {
   readonly #addresses: AddressBook;
   readonly #encodings = new Map<string, EncodeBody>();
   readonly #resultsAreMessages: boolean;
+  /** Publishing that says no deadline ends by this one: a caller never hangs. */
+  readonly #timeoutMs: number;
   readonly #policies = new WeakMap<object, PublishRetry>();
   #iso: ((ms: number) => string) | undefined;
 
   constructor(app: Celery) {
     this.#app = app;
+    this.#timeoutMs = app.conf.publishTimeout * 1000;
     this.#resultsAreMessages = /^rpc\b/i.test(app.conf.resultBackend ?? '');
     this.#addresses = new AddressBook(app.conf, app.queues);
     this.#producer = new Producer({
@@ -110,7 +111,7 @@ export class Publisher {
       mandatory: routed['mandatory'] === true ? true : undefined,
       etaMs: headers.eta === null ? undefined : parseIso(headers.eta),
       signal: limits.signal,
-      timeoutMs: limits.timeoutMs ?? PUBLISH_TIMEOUT_MS,
+      timeoutMs: limits.timeoutMs ?? this.#timeoutMs,
       retry: this.#retry(routed),
       prepare: answered ? await this.#replies() : undefined,
     });
@@ -145,7 +146,7 @@ export class Publisher {
   publishRaw(message: Message, to: Destination, options: RawPublish = {}): Promise<void> {
     return this.#producer.publish(message, to, {
       ...options,
-      timeoutMs: options.timeoutMs ?? PUBLISH_TIMEOUT_MS,
+      timeoutMs: options.timeoutMs ?? this.#timeoutMs,
       retry: this.#retry({}),
     });
   }

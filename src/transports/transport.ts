@@ -88,8 +88,11 @@ export interface ConsumeOptions {
   readonly prefetch: number;
   /** Deliveries count as acknowledged at once; `ack` and `reject` do nothing. */
   readonly noAck?: boolean | undefined;
-  /** The broker ended this consumer (queue deleted, node gone); the channel still works. Called at most once. */
-  readonly onCancel?: ((reason: Error) => void) | undefined;
+  /**
+   * The broker ended this consumer (queue deleted, node gone); the channel still works. Called at most once.
+   * @param settles what it delivered before can still be settled
+   */
+  readonly onCancel?: ((reason: Error, settles?: boolean) => void) | undefined;
 }
 
 export interface Channel extends AsyncDisposable {

@@ -1,4 +1,4 @@
-import { OperationalError } from '../errors.ts';
+import { ChannelError, OperationalError } from '../errors.ts';
 import type { Queue } from '../messaging/entity.ts';
 import { backoffMs } from '../runtime/backoff.ts';
 import { sleep, withDeadline, type Timer } from '../runtime/clock.ts';
@@ -41,6 +41,7 @@ export interface ConsumerOptions {
 const DECLARE_TIMEOUT_MS = 30_000;
 const STALL_MS = 30_000;
 const CHECK_MS = 2_000;
+const REFUSED_RETRY_MS = 30_000;
 const BACKOFF = { baseMs: 200, capMs: 4_000 } as const;
 
 interface Session {
@@ -172,9 +173,24 @@ export class Consumer {
     );
     await this.#options.attach(connection);
     this.#prefetch = this.#options.prefetch();
-    for (const queue of this.#options.queues()) await this.#consumeFrom(session, queue);
+    await this.#consumeAll(session);
     await this.#options.attached();
     return session;
+  }
+
+  /** A queue that the broker refuses takes no other with it. @throws {ChannelError} when it refuses all */
+  async #consumeAll(session: Session): Promise<void> {
+    let refused: ChannelError | undefined;
+    for (const queue of this.#options.queues()) {
+      try {
+        await this.#consumeFrom(session, queue);
+      } catch (error) {
+        if (!(error instanceof ChannelError)) throw error;
+        refused = error;
+        this.#later(session, queue, error);
+      }
+    }
+    if (refused !== undefined && session.consumers.size === 0) throw refused;
   }
 
   async #consumeFrom(session: Session, queue: Queue): Promise<void> {
@@ -182,9 +198,38 @@ export class Consumer {
     const consumer = await session.channel.consume(queue, this.#options.deliver, {
       prefetch: this.#prefetch,
       noAck: queue.noAck,
-      onCancel: (reason) => session.ended.resolve(reason),
+      // Where its deliveries are lost they are somebody else's by now: those that run have to be found again.
+      onCancel: (reason, settles = false) => {
+        if (settles && this.#session === session) void this.#again(session, queue, reason);
+        else session.ended.resolve(reason);
+      },
     });
     session.consumers.set(queue.name, consumer);
+  }
+
+  /** The broker refuses a queue: somebody may correct that, so it is tried again now and then. */
+  #later(session: Session, queue: Queue, error: ChannelError): void {
+    const fields = { error, queue: queue.name, waitMs: REFUSED_RETRY_MS };
+    this.#parts.log.error(fields, 'the broker refuses a queue: it is not consumed, the others are');
+    const retry = (): void => void this.#again(session, queue);
+    const timer = this.#parts.app.clock.setTimer(REFUSED_RETRY_MS, retry, { keepAlive: false });
+    void session.ended.promise.then(() => timer.cancel());
+  }
+
+  /** Consumes one queue anew on a connection that works. Never rejects. */
+  async #again(session: Session, queue: Queue, reason?: Error): Promise<void> {
+    if (reason !== undefined) {
+      session.consumers.delete(queue.name);
+      this.#parts.log.warn({ error: reason, queue: queue.name }, 'the consumer of a queue was ended: beginning anew');
+    }
+    const wanted = this.#session === session && this.#state === 'consuming';
+    if (!wanted || session.consumers.has(queue.name) || !this.#options.queues().includes(queue)) return;
+    try {
+      await this.#within(DECLARE_TIMEOUT_MS, 'declaring', this.#consumeFrom(session, queue));
+    } catch (error) {
+      if (error instanceof ChannelError) this.#later(session, queue, error);
+      else session.ended.resolve(error instanceof Error ? error : new Error(String(error)));
+    }
   }
 
   /** Ends the session when a consumer has not proven for too long that it reads. */

@@ -151,7 +151,7 @@ export class AmqpConsumer implements Consumer, Reader, Probed {
         'the broker took back messages that were not settled in time (its consumer_timeout): raise it, let tasks end sooner, or turn on native delayed delivery for far ETAs',
       );
     }
-    this.#parts.options.onCancel?.(reason);
+    this.#parts.options.onCancel?.(reason, this.intake.alive);
   }
 
   /** Its channel is closed on purpose, or the connection is gone, which its owner is told anyway. */

@@ -1,5 +1,5 @@
 import type { Options } from 'amqplib';
-import { ChannelError } from '../../errors.ts';
+import { ChannelError, TopologyConflictError } from '../../errors.ts';
 import type { Binding, Entity, Exchange, Queue } from '../../messaging/entity.ts';
 import { replyCode, replyText } from './errors.ts';
 import type { Lane } from './lane.ts';
@@ -81,12 +81,7 @@ async function refusable<T>(
   } catch (error) {
     const cause = error instanceof ChannelError ? error.cause : undefined;
     const code = replyCode(cause);
-    if (code === 406) {
-      throw new ChannelError(
-        `${what} exists with other properties. Asked for: ${JSON.stringify(asked)}. The broker has: ${replyText(cause)}`,
-        { cause },
-      );
-    }
+    if (code === 406) throw new TopologyConflictError(what, asked, replyText(cause), { cause });
     throw error;
   }
 }

@@ -1,0 +1,289 @@
+import { spawn, type ChildProcess } from 'node:child_process';
+import { once } from 'node:events';
+import { fileURLToPath } from 'node:url';
+import { setTimeout as wait } from 'node:timers/promises';
+import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
+import { Celery, OperationalError, queue, type CeleryOptions } from '../../src/index.ts';
+import { silentLogger, type Logger } from '../../src/runtime/logger.ts';
+import { Worker, type WorkerOptions } from '../../src/worker/index.ts';
+import { amqp } from '../drivers/amqp-support.ts';
+import { missing } from '../support/available.ts';
+import { Ledger } from '../support/ledger.ts';
+import { startRabbit, type RabbitServer } from '../support/rabbitmq.ts';
+import { until } from '../support/until.ts';
+
+/*
+ * Whole workers on a real RabbitMQ that misbehaves. `CELERIAC_CHAOS=full` runs the full durations.
+ */
+
+const full = process.env['CELERIAC_CHAOS'] === 'full';
+const reason = missing('rabbitmq');
+const closers: (() => unknown)[] = [];
+
+afterEach(async () => {
+  for (const close of closers.splice(0).reverse()) await close();
+});
+
+const succeeds = (promise: Promise<unknown>): Promise<boolean> =>
+  promise.then(
+    () => true,
+    () => false,
+  );
+
+describe.skipIf(reason !== undefined)(
+  `chaos on RabbitMQ${reason === undefined ? '' : ` (skipped: ${reason})`}`,
+  { timeout: full ? 3_600_000 : 120_000 },
+  () => {
+    let server: RabbitServer;
+    let broker: string;
+    beforeAll(async () => {
+      server = await startRabbit();
+    });
+    afterAll(() => server?.stop());
+    const fresh = async (): Promise<string> => (broker = await server.vhost());
+    const vhost = (): string => decodeURIComponent(new URL(broker).pathname.slice(1));
+
+    function openApp(options: CeleryOptions = {}): Celery {
+      const app = new Celery({ broker, backend: 'rpc://', env: {}, ...options });
+      closers.push(() => app.close());
+      return app;
+    }
+
+    async function work(app: Celery, options: WorkerOptions = {}): Promise<Worker> {
+      const worker = new Worker(app, { concurrency: 4, ...options });
+      closers.push(() => worker.stop('cold'));
+      await worker.start();
+      return worker;
+    }
+
+    test('a worker and a client come through cut connections (users 1d)', async () => {
+      await fresh();
+      const app = openApp();
+      const ran = new Set<string>();
+      app.task('note', { ignoreResult: true }, (id: string) => void ran.add(id));
+      app.task('echo', (value: number) => value);
+      const worker = await work(app);
+      const sent: string[] = [];
+      const rounds = full ? 200 : 3;
+      for (let round = 0; round < rounds; round++) {
+        const cutting = server.ctl('-q', 'close_all_connections', '--vhost', vhost(), 'chaos');
+        for (let i = 0; i < 20; i++) {
+          const id = `${round}-${i}`;
+          if (await succeeds(app.send('note', [id]))) sent.push(id);
+          await wait(20);
+        }
+        await cutting;
+      }
+      await until(() => sent.every((id) => ran.has(id)), { message: 'every confirmed task ran', timeoutMs: 60_000 });
+      expect(sent.length).toBeGreaterThan(rounds);
+      await until(() => worker.isConsuming, { message: 'the worker consumes' });
+      // The reply queue went with its connection, and came back with the next.
+      const answer = async (): Promise<boolean> => succeeds((await app.send('echo', [1])).get({ timeout: '5s' }));
+      await until(answer, { message: 'results arrive again', timeoutMs: 60_000 });
+    });
+
+    test('the node is killed and started again: what was confirmed runs', async () => {
+      await fresh();
+      const app = openApp();
+      const ran = new Set<number>();
+      app.task('note', { ignoreResult: true }, (n: number) => void ran.add(n));
+      const worker = await work(app);
+      for (let round = 0; round < (full ? 10 : 1); round++) {
+        for (let n = 0; n < 50; n++) await app.send('note', [round * 100 + n]);
+        await server.kill();
+        await until(() => !worker.isConsuming, { message: 'the worker noticed', timeoutMs: 30_000 });
+        await server.restart();
+        await until(() => succeeds(app.send('note', [round * 100 + 50])), {
+          message: 'publishing works again',
+          timeoutMs: 60_000,
+        });
+        await until(() => ran.size === (round + 1) * 51, { message: 'everything ran', timeoutMs: 60_000 });
+      }
+    });
+
+    test('killed workers lose nothing (users 3)', async () => {
+      await fresh();
+      const ledger = new Ledger();
+      closers.push(() => ledger.dispose());
+      const app = openApp();
+      const spawned = (name: string): ChildProcess => {
+        const script = fileURLToPath(new URL('../support/interop-worker.ts', import.meta.url));
+        const options = { broker, backend: 'disabled://', ledger: ledger.path, name, concurrency: 4 };
+        const child = spawn(process.execPath, ['--import', 'tsx', script, JSON.stringify(options)], {
+          stdio: ['ignore', 'pipe', 'inherit'],
+        });
+        closers.push(() => void child.kill('SIGKILL'));
+        return child;
+      };
+      const ids = Array.from({ length: full ? 10_000 : 400 }, (_, i) => `t${i}`);
+      await Promise.all(ids.map((id) => app.send('shared.record', [id, 10], { ignoreResult: true })));
+      const workers = ['a@chaos', 'b@chaos'].map(spawned);
+      await Promise.all(workers.map((child) => once(child.stdout as NodeJS.ReadableStream, 'data')));
+      const kills = full ? 40 : 2;
+      for (let round = 0; round < kills; round++) {
+        const goal = Math.min(ids.length, ledger.ends().size + ids.length / 10);
+        await until(() => ledger.ends().size >= goal, { message: 'progress', timeoutMs: 60_000 });
+        workers[round % 2]?.kill('SIGKILL');
+        workers[round % 2] = spawned(`r${round}@chaos`);
+      }
+      await until(() => ledger.lost(ids).length === 0, { message: 'every task ended', timeoutMs: 90_000 });
+      // At most what its slots had, and what had ended and was not acknowledged yet.
+      expect(ledger.duplicates().length).toBeLessThanOrEqual(kills * 16);
+    });
+
+    test('a frozen broker is noticed within two heartbeats, and found again (users 4)', async () => {
+      await fresh();
+      const heartbeat = full ? 10 : 2;
+      const app = openApp({ brokerHeartbeat: heartbeat, brokerConnectionTimeout: 2 });
+      const ran = new Set<number>();
+      app.task('note', { ignoreResult: true }, (n: number) => void ran.add(n));
+      const worker = await work(app);
+      await app.send('note', [1]);
+      await until(() => ran.has(1), { message: 'it runs' });
+      server.signal('SIGSTOP');
+      try {
+        await until(() => !worker.isConsuming, { message: 'the worker noticed', timeoutMs: heartbeat * 2000 + 30_000 });
+      } finally {
+        server.signal('SIGCONT');
+      }
+      await until(() => succeeds(app.send('note', [2])), { message: 'publishing works again', timeoutMs: 60_000 });
+      await until(() => ran.has(2) && worker.isConsuming, { message: 'it consumes again', timeoutMs: 60_000 });
+    });
+
+    test('a worker that drains keeps its link and what it runs (users 5c)', async () => {
+      await fresh();
+      const heartbeat = full ? 5 : 1;
+      const app = openApp({ brokerHeartbeat: heartbeat });
+      const starts: string[] = [];
+      let ended = 0;
+      app.task('long', { ignoreResult: true }, async (name: string) => {
+        starts.push(name);
+        await wait(heartbeat * 4000);
+        ended++;
+      });
+      const draining = await work(app, { hostname: 'old@chaos', concurrency: 2, prefetchMultiplier: 1 });
+      await Promise.all(['a', 'b'].map((name) => app.send('long', [name])));
+      await until(() => starts.length === 2, { message: 'both run' });
+      const stopped = draining.stop('warm');
+      await work(app, { hostname: 'new@chaos', concurrency: 2 });
+      await app.send('long', ['c']);
+      await stopped;
+      expect(ended).toBeGreaterThanOrEqual(2);
+      await until(() => ended === 3, { message: 'the new worker has run its own', timeoutMs: 60_000 });
+      expect(starts.sort()).toEqual(['a', 'b', 'c']);
+    });
+
+    test('publishing to a broker that takes nothing ends in time, and works afterwards (users 6)', async () => {
+      await fresh();
+      const app = openApp({ publishTimeout: 2 });
+      await app.send('any', [], { ignoreResult: true });
+      const attempt = async (): Promise<void> => {
+        const tries = Array.from({ length: full ? 200 : 50 }, () => app.send('any', [], { ignoreResult: true }));
+        for (const one of await Promise.allSettled(tries)) {
+          expect(one.status === 'rejected' && one.reason).toBeInstanceOf(OperationalError);
+        }
+      };
+      const back = (): Promise<unknown> =>
+        until(() => succeeds(app.send('any', [], { ignoreResult: true })), {
+          message: 'publishing works again',
+          timeoutMs: 60_000,
+        });
+      await server.ctl('-q', 'set_vm_memory_high_watermark', 'absolute', '1MB');
+      try {
+        await attempt();
+        await attempt();
+      } finally {
+        await server.ctl('-q', 'set_vm_memory_high_watermark', '0.6');
+      }
+      await back();
+      server.signal('SIGSTOP');
+      try {
+        await attempt();
+        await attempt();
+      } finally {
+        server.signal('SIGCONT');
+      }
+      await back();
+    });
+
+    test('a task beyond consumer_timeout: short ones flow, it ends once, and the log says what to do (BRK-4)', async () => {
+      await fresh();
+      const lines: string[] = [];
+      const note = (_: object, message: string): void => void lines.push(message);
+      const log: Logger = { ...silentLogger, warn: note, error: note, child: () => log };
+      const setting = (name: string, value: number): Promise<string> =>
+        server.ctl('-q', 'eval', `application:set_env(rabbit, ${name}, ${value}).`);
+      // Channels read it when they open; the broker looks at them once a tick.
+      await Promise.all([setting('consumer_timeout', 3000), setting('channel_tick_interval', 500)]);
+      try {
+        const app = openApp({ log });
+        let starts = 0;
+        let ends = 0;
+        let short = 0;
+        app.task('long', { ignoreResult: true }, async () => {
+          starts++;
+          await until(() => lines.some((line) => line.includes('consumer_timeout')), {
+            message: 'the broker took it back',
+            timeoutMs: 60_000,
+          });
+          const before = short;
+          await until(() => short > before, { message: 'short tasks run beside it', timeoutMs: 60_000 });
+          ends++;
+        });
+        app.task('short', { ignoreResult: true }, () => void short++);
+        const worker = await work(app, { concurrency: 2, prefetchMultiplier: 1 });
+        await app.send('long');
+        await until(() => starts === 1, { message: 'it runs' });
+        await until(
+          async () => {
+            await succeeds(app.send('short'));
+            return ends === 1;
+          },
+          { message: 'the long task ends', timeoutMs: 60_000 },
+        );
+        await until(() => worker.isConsuming && worker.active === 0, { message: 'all is settled' });
+        expect([starts, ends]).toEqual([1, 1]);
+      } finally {
+        await Promise.all([setting('consumer_timeout', 1_800_000), setting('channel_tick_interval', 60_000)]);
+      }
+    });
+
+    test('a queue that the broker refuses, or that is deleted, takes no other with it (ROU-15)', async () => {
+      await fresh();
+      const errors: string[] = [];
+      const note = ({ error }: { readonly error?: unknown }): void => void errors.push(String(error));
+      const log: Logger = { ...silentLogger, error: note, child: () => log };
+      const connection = await amqp(broker).connect();
+      closers.push(() => connection.close());
+      const channel = await connection.channel();
+      await channel.declare(queue('other', { maxLength: 5 }));
+      const app = openApp({ log });
+      const ran: string[] = [];
+      app.task('note', { ignoreResult: true }, (name: string) => void ran.push(name));
+      let release = (): void => undefined;
+      const released = new Promise<void>((resolve) => (release = resolve));
+      app.task('block', { ignoreResult: true }, async () => {
+        ran.push('block');
+        await released;
+      });
+      const worker = await work(app, { queues: ['good', 'other', 'doomed'] });
+      expect(errors.join()).toMatch(/TopologyConflictError.*"other" exists with other properties.*x-max-length/);
+      await app.send('block', [], { queue: 'good' });
+      await until(() => ran.includes('block'), { message: 'it runs' });
+      await app.send('note', ['before'], { queue: 'doomed' });
+      await until(() => ran.includes('before'), { message: 'the doomed queue is consumed' });
+      await channel.deleteQueue('doomed');
+      await until(
+        async () => {
+          await succeeds(app.send('note', ['after'], { queue: 'doomed' }));
+          return ran.includes('after');
+        },
+        { message: 'the deleted queue is consumed again', timeoutMs: 60_000 },
+      );
+      expect(worker.vitals?.connects).toBe(1);
+      release();
+      await until(async () => worker.active === 0 && (await channel.size('good')) === 0, { message: 'it is settled' });
+      expect(ran.filter((one) => one === 'block')).toHaveLength(1);
+    });
+  },
+);
