@@ -16,12 +16,17 @@ export const COMPACT: JsonStyle = { comma: ',', colon: ':', quote: (text) => JSO
 // eslint-disable-next-line no-control-regex -- Python escapes DEL and everything beyond ASCII
 const BEYOND_ASCII = /[\u007f-\uffff]/g;
 
+/** Nothing to escape: nearly every key and value. */
+const PLAIN_ASCII = /^[ !#-[\]-~]*$/;
+
 /** What Python's `json.dumps` writes: a space after each separator, ASCII only. */
 export const PYTHON: JsonStyle = {
   comma: ', ',
   colon: ': ',
   quote: (text) =>
-    JSON.stringify(text).replace(BEYOND_ASCII, (char) => `\\u${char.charCodeAt(0).toString(16).padStart(4, '0')}`),
+    PLAIN_ASCII.test(text)
+      ? `"${text}"`
+      : JSON.stringify(text).replace(BEYOND_ASCII, (char) => `\\u${char.charCodeAt(0).toString(16).padStart(4, '0')}`),
 };
 
 /** Python's `repr` of a float; integers as integers, because JavaScript does not know the difference. */

@@ -244,3 +244,12 @@ test('any bytes give a value or a typed error', () => {
     { numRuns: 2000 },
   );
 });
+
+test('a long integer is found wherever it stands', () => {
+  for (let before = 0; before < 40; before++) {
+    const spaces = ' '.repeat(before);
+    expect(loads(`${spaces}[9007199254740993]`)).toEqual([9007199254740993n]);
+    expect(loads(`${spaces}[123456789012345]`)).toEqual([123456789012345]);
+    expect(loads(`${spaces}[${'1'.repeat(30)},2]`)).toEqual([BigInt('1'.repeat(30)), 2]);
+  }
+});

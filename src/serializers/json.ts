@@ -9,8 +9,26 @@ import { utf8Text } from './utf8.ts';
  */
 
 const BUILT_IN: JsonTypes = new JsonTypes();
-const SIXTEEN_DIGITS = /\d{16}/;
+/** An integer of fewer digits is exact as a JavaScript number. */
+const LONG = 16;
 const LONG_INTEGER = /(?<![\d.])\d{16}/;
+
+function isDigit(code: number): boolean {
+  return code >= 0x30 && code <= 0x39;
+}
+
+/** Whether sixteen digits stand in a row. One of them stands at a multiple of sixteen: the rest need not be looked at. */
+function hasLongDigits(text: string): boolean {
+  for (let at = LONG - 1; at < text.length; at += LONG) {
+    if (!isDigit(text.charCodeAt(at))) continue;
+    let from = at;
+    let to = at + 1;
+    while (from > 0 && isDigit(text.charCodeAt(from - 1))) from--;
+    while (to < text.length && to - from < LONG && isDigit(text.charCodeAt(to))) to++;
+    if (to - from >= LONG) return true;
+  }
+  return false;
+}
 
 /** Whether `JSON.stringify` writes the value just as Kombu would read it. */
 function isOrdinary(value: unknown, levels: number): boolean {
@@ -63,7 +81,7 @@ export function pythonJson(value: unknown, types: JsonTypes = BUILT_IN): string 
  */
 export function loads(text: string | Uint8Array, types: JsonTypes = BUILT_IN): unknown {
   const source = typeof text === 'string' ? text : utf8Text(text);
-  if (!source.includes('__type__') && !(SIXTEEN_DIGITS.test(source) && LONG_INTEGER.test(source))) {
+  if (!source.includes('__type__') && !(hasLongDigits(source) && LONG_INTEGER.test(source))) {
     try {
       return JSON.parse(source) as unknown;
     } catch {
