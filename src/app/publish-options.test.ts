@@ -2,7 +2,7 @@ import { expect, test } from 'vitest';
 import { Celery } from './celery.ts';
 import type { Logger } from '../runtime/logger.ts';
 import { exchange, queue } from '../messaging/entity.ts';
-import type { Delivery } from '../transports/transport.ts';
+import type { Delivery, Transport } from '../transports/transport.ts';
 
 const warnings: string[] = [];
 const quiet = (): void => {};
@@ -118,5 +118,15 @@ test('options of a remote task go with every call of it; those of the call win',
   expect((await sentBy(app, 'gpu'))?.message.properties.priority).toBe(7);
   await train.applyAsync([3], { queue: 'cpu' });
   expect((await sentBy(app, 'cpu'))?.message.properties.priority).toBe(4);
+  await app.close();
+});
+
+test('publishing to a broker that never answers ends by the setting publishTimeout', async () => {
+  const never = new Promise<never>(() => {});
+  const channel = { declare: async () => {}, publish: () => never, close: async () => {} };
+  const connection = { closed: never, channel: async () => channel, close: async () => {} };
+  const broker = { name: 'deaf', displayUrl: 'deaf://', connect: async () => connection } as unknown as Transport;
+  const app = new Celery({ broker, env: {}, log, publishTimeout: 0.05 });
+  await expect(app.send('any')).rejects.toThrow('the broker did not take the message within 50 ms');
   await app.close();
 });

@@ -54,11 +54,11 @@ const NO_LIMITS: TaskHeaders['timelimit'] = [null, null];
 export class Publisher {
   readonly #app: Celery;
   readonly #producer: Producer;
+  /** Publishing that says no deadline ends by this one: a caller never hangs. */
+  readonly #timeoutMs: number;
   readonly #addresses: AddressBook;
   readonly #encodings = new Map<string, EncodeBody>();
   readonly #resultsAreMessages: boolean;
-  /** Publishing that says no deadline ends by this one: a caller never hangs. */
-  readonly #timeoutMs: number;
   readonly #policies = new WeakMap<object, PublishRetry>();
   #iso: ((ms: number) => string) | undefined;
 

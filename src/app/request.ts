@@ -118,7 +118,8 @@ const STANDARD: ReadonlySet<string> = new Set([
 export function customHeaders(headers: TaskHeaders): Record<string, unknown> | null {
   let custom: Record<string, unknown> | null = null;
   for (const name in headers) {
-    if (!STANDARD.has(name)) (custom ??= {})[name] = headers[name];
+    // Assigned, `__proto__` would become the prototype of what tasks and retries see.
+    if (!STANDARD.has(name) && name !== '__proto__') (custom ??= {})[name] = headers[name];
   }
   return custom;
 }

@@ -45,16 +45,18 @@ export class Intake {
     const { maxMessageBytes } = this.#parts.app.conf;
     let headers: TaskHeaders | undefined;
     try {
+      const other = classify(message) === 'other';
+      // The headers first: whoever waits for the task is told.
+      if (!other) headers = decodeHeaders(message);
       if (message.body.length > maxMessageBytes) {
         throw new InvalidTaskError(
           `body of ${message.body.length} bytes: expected at most ${maxMessageBytes} (maxMessageBytes)`,
         );
       }
-      if (classify(message) === 'other') {
+      if (other || headers === undefined) {
         void this.#receiveOther(delivery);
         return;
       }
-      headers = decodeHeaders(message);
       this.#accepted(delivery, headers);
     } catch (error) {
       void discardMalformed(this.#parts, delivery, error, headers);

@@ -218,37 +218,41 @@ describe.skipIf(reason !== undefined)(`leases on Redis${reason === undefined ? '
     expect(await reader.zrange('unacked_index', '0', '-1', 'WITHSCORES')).toEqual(pythonScores);
   });
 
-  test('a reconnect cut after any number of bytes never leaves a worker that does not consume (users 1c)', async () => {
-    const server = await redis();
-    await using proxy = await faultProxy(server.port);
-    const app = openApp(`redis://127.0.0.1:${proxy.port}/0`);
-    const producer = openApp(server.url());
-    const ran = new Set<string>();
-    app.task('note', { ignoreResult: true }, (id: string) => void ran.add(id));
-    const worker = new Worker(app, { concurrency: 4 });
-    closers.push(() => worker.stop('cold'));
-    await worker.start();
-    const sent: string[] = [];
-    for (let offset = 0; offset <= 4096; offset += full ? 97 : 97 * 7) {
-      proxy.cutAfterBytes = offset;
-      const before = proxy.accepted;
-      proxy.reset();
-      for (let i = 0; i < 5; i++) {
-        const id = `${offset}-${i}`;
-        await producer.send('note', [id]);
-        sent.push(id);
+  test(
+    'a reconnect cut after any number of bytes never leaves a worker that does not consume (users 1c)',
+    { timeout: full ? 1_800_000 : 60_000 },
+    async () => {
+      const server = await redis();
+      await using proxy = await faultProxy(server.port);
+      const app = openApp(`redis://127.0.0.1:${proxy.port}/0`);
+      const producer = openApp(server.url());
+      const ran = new Set<string>();
+      app.task('note', { ignoreResult: true }, (id: string) => void ran.add(id));
+      const worker = new Worker(app, { concurrency: 4 });
+      closers.push(() => worker.stop('cold'));
+      await worker.start();
+      const sent: string[] = [];
+      for (let offset = 0; offset <= 4096; offset += full ? 4096 / 200 : 97 * 7) {
+        proxy.cutAfterBytes = Math.round(offset);
+        const before = proxy.accepted;
+        proxy.reset();
+        for (let i = 0; i < 5; i++) {
+          const id = `${offset}-${i}`;
+          await producer.send('note', [id]);
+          sent.push(id);
+        }
+        // At least one attempt met the cut.
+        await until(() => proxy.accepted > before, {
+          message: `it tried again after ${offset} bytes`,
+          timeoutMs: 30_000,
+        });
+        proxy.cutAfterBytes = undefined;
+        await until(() => sent.every((id) => ran.has(id)), {
+          message: `it consumes again after a cut at ${offset} bytes`,
+          timeoutMs: 30_000,
+        });
       }
-      // At least one attempt met the cut.
-      await until(() => proxy.accepted > before, {
-        message: `it tried again after ${offset} bytes`,
-        timeoutMs: 30_000,
-      });
-      proxy.cutAfterBytes = undefined;
-      await until(() => sent.every((id) => ran.has(id)), {
-        message: `it consumes again after a cut at ${offset} bytes`,
-        timeoutMs: 30_000,
-      });
-    }
-    expect(worker.isConsuming).toBe(true);
-  });
+      expect(worker.isConsuming).toBe(true);
+    },
+  );
 });
