@@ -207,6 +207,13 @@ export class Reject extends CeleryError {
   }
 }
 
+/** Several beats share a schedule, and another one leads by now. */
+export class LeaseLostError extends CeleryError {
+  constructor(message: string, options?: ErrorCause) {
+    super('ERR_LEASE_LOST', message, options);
+  }
+}
+
 /** A queue, exchange or key does not exist, or exists with other properties. */
 export class ChannelError extends CeleryError {
   constructor(message: string, options?: ErrorCause & { code?: string }) {

@@ -35,6 +35,8 @@ export interface PublishLimits {
   readonly timeoutMs?: number | undefined;
   /** Declared first, besides what the route needs. */
   readonly declare?: readonly Entity[] | undefined;
+  /** The broker takes no second message of this id, where it can tell. @default false */
+  readonly once?: boolean | undefined;
 }
 
 export interface RawPublish extends PublishOptions {
@@ -111,6 +113,7 @@ export class Publisher {
       mandatory: routed['mandatory'] === true ? true : undefined,
       etaMs: headers.eta === null ? undefined : parseIso(headers.eta),
       signal: limits.signal,
+      once: limits.once ? headers.id : undefined,
       timeoutMs: limits.timeoutMs ?? this.#timeoutMs,
       retry: this.#retry(routed),
       prepare: answered ? await this.#replies() : undefined,

@@ -42,6 +42,7 @@ export type SettingType =
 /** Settings whose numbers are seconds, and which take texts such as `'30s'`. */
 export type SecondsSetting =
   | 'beatMaxLoopInterval'
+  | 'beatLease'
   | 'beatCronStartingDeadline'
   | 'brokerConnectionTimeout'
   | 'brokerHeartbeat'

@@ -1,12 +1,14 @@
 import type { Celery } from '../app/celery.ts';
 import { effectiveTimezone } from '../app/timezone.ts';
 import { withOptions } from '../canvas/dict.ts';
+import { LeaseLostError } from '../errors.ts';
 import { isReady } from '../result/states.ts';
 import { sleep } from '../runtime/clock.ts';
 import { durationMs, type Duration } from '../runtime/duration.ts';
 import { configuredEntries } from './configured.ts';
 import { Entry, type Moment } from './entry.ts';
-import type { ScheduleStore } from './schedule-store.ts';
+import { Leadership } from './leadership.ts';
+import type { LoadContext, ScheduleStore } from './schedule-store.ts';
 import { openStore } from './scheduler.ts';
 
 export interface BeatOptions {
@@ -30,7 +32,7 @@ const OVERLAP_POLL_MS = 1000;
 
 /**
  * Sends periodic tasks when they are due: those of the setting `beatSchedule` and of `app.addPeriodicTask`.
- * Only one beat may run for a schedule. How it uses its store: `schedule-store.ts`. Source: `celery.beat.Scheduler`.
+ * One beat for a schedule, unless its store lets several elect one (`Election`). How it uses its store: `schedule-store.ts`. Source: `celery.beat.Scheduler`.
  *
  * A run is written down with its task id before it is sent, and a beat that died in between sends it again under the
  * same id when it is back. So no run is lost to a crash, and none is sent under two ids. Differs: Celery writes its
@@ -47,7 +49,8 @@ export class Beat {
   #store: ScheduleStore | undefined;
   #entries: Entry[] = [];
   /** Of the app's entries and of the store's, when they were loaded; undefined: they have to be loaded. */
-  #seen: { readonly table: number; readonly store: unknown } | undefined;
+  #seen: { readonly table: number; readonly store: unknown; readonly term: number } | undefined;
+  #leadership: Leadership | undefined;
   #askedMs = 0;
 
   constructor(app: Celery, options: BeatOptions = {}) {
@@ -72,11 +75,18 @@ export class Beat {
   async run({ signal }: { readonly signal?: AbortSignal | undefined } = {}): Promise<void> {
     const { log } = this.#app;
     const store = await this.#opened();
+    const leadership = this.#leadershipOf(store);
+    const stop = new AbortController();
+    let kept: Promise<void> | undefined;
     try {
-      await this.#load(store);
+      if (leadership === undefined) await this.#load(store);
+      else await store.load(await configuredEntries(this.#app), this.#context()); // what is wrong is said now
       log.info({ entries: this.#entries.length, store: store.name }, 'beat: Starting...');
+      kept = leadership?.keep(stop.signal);
       while (!signal?.aborted) await this.#sleep(await this.#patientTick(), signal);
     } finally {
+      stop.abort();
+      await kept;
       if (this.#ownsStore) {
         this.#store = undefined;
         await store.close?.();
@@ -88,6 +98,10 @@ export class Beat {
     try {
       return await this.tick();
     } catch (error) {
+      if (error instanceof LeaseLostError) {
+        this.#leadership?.lose();
+        return 0;
+      }
       this.#app.log.error({ error, store: this.#store?.name }, 'beat cannot reach its schedule, trying again');
       this.#seen = undefined;
       return RETRY_MS;
@@ -95,12 +109,14 @@ export class Beat {
   }
 
   /**
-   * Sends what is due now.
+   * Sends what is due now, if this beat leads.
    * @returns milliseconds until the next look
    */
   async tick(): Promise<number> {
     const { clock } = this.#app;
     const store = await this.#opened();
+    const leadership = this.#leadershipOf(store);
+    if (leadership !== undefined && !leadership.holds && !(await leadership.campaign())) return this.#maxIntervalMs;
     if (await this.#isStale(store)) await this.#load(store);
     const due = this.#due();
     if (due.length > 0) await this.#send(store, due);
@@ -117,35 +133,44 @@ export class Beat {
     return (this.#store ??= await openStore(this.#app));
   }
 
-  /** Ends early when the app's own entries change. */
+  #leadershipOf({ election }: ScheduleStore): Leadership | undefined {
+    const { clock, log } = this.#app;
+    if (election === undefined) return undefined;
+    return (this.#leadership ??= new Leadership(election, clock, log));
+  }
+
+  /** Ends early when the app's own entries change, and when this beat begins or ceases to lead. */
   async #sleep(waitMs: number, signal: AbortSignal | undefined): Promise<void> {
     const { clock, periodicTasks } = this.#app;
     if (signal?.aborted || (this.#seen !== undefined && this.#seen.table !== periodicTasks.version)) return;
+    if (this.#leadership?.holds && this.#seen?.term !== this.#term) return;
     const nap = new AbortController();
     const wake = (): void => nap.abort();
     const forget = periodicTasks.onChange(wake);
     signal?.addEventListener('abort', wake, { once: true });
+    const deaf = this.#leadership?.onChange(wake);
     await sleep(clock, waitMs, nap.signal).catch(() => {});
     signal?.removeEventListener('abort', wake);
+    deaf?.();
     forget();
   }
 
   async #isStale(store: ScheduleStore): Promise<boolean> {
-    if (this.#seen === undefined || this.#seen.table !== this.#app.periodicTasks.version) return true;
+    const { table, term } = this.#seen ?? {};
+    if (table !== this.#app.periodicTasks.version || term !== this.#term) return true;
     const nowMs = this.#app.clock.monotonic();
     if (store.version === undefined || nowMs - this.#askedMs < Math.min(pollMs(store), this.#maxIntervalMs))
       return false;
     this.#askedMs = nowMs;
-    return (await store.version()) !== this.#seen.store;
+    return (await store.version()) !== this.#seen?.store;
   }
 
   async #load(store: ScheduleStore): Promise<void> {
-    const { clock, conf, log, periodicTasks } = this.#app;
+    const { clock, log, periodicTasks } = this.#app;
     // Asked first: what is changed while loading is loaded again.
-    const seen = { table: periodicTasks.version, store: await store.version?.() };
+    const seen = { table: periodicTasks.version, term: this.#term, store: await store.version?.() };
     this.#askedMs = clock.monotonic();
-    const context = { timezone: this.#timezone, enableUtc: conf.enableUtc };
-    const loaded = await store.load(await configuredEntries(this.#app), context);
+    const loaded = await store.load(await configuredEntries(this.#app), this.#context());
     const moment = this.#moment();
     this.#entries = loaded.map((stored) => new Entry(stored, moment));
     const fresh = this.#entries.filter((_, i) => loaded[i]?.state === undefined);
@@ -156,6 +181,14 @@ export class Beat {
       log.warn({ entries: interrupted.map(({ name }) => name) }, 'sending again what a crash interrupted, same ids');
       await this.#publish(store, interrupted);
     }
+  }
+
+  get #term(): number {
+    return this.#leadership?.term ?? 0;
+  }
+
+  #context(): LoadContext {
+    return { timezone: this.#timezone, enableUtc: this.#app.conf.enableUtc };
   }
 
   #moment(): Moment {
@@ -206,20 +239,31 @@ export class Beat {
 
   async #publish(store: ScheduleStore, entries: readonly Entry[]): Promise<void> {
     for (let at = 0; at < entries.length; at += SEND_WINDOW) {
-      await Promise.all(entries.slice(at, at + SEND_WINDOW).map((entry) => this.#publishOne(entry)));
+      const sent = await Promise.allSettled(
+        entries.slice(at, at + SEND_WINDOW).map((entry) => this.#publishOne(entry)),
+      );
+      for (const one of sent) if (one.status === 'rejected') throw one.reason as Error;
     }
-    if (entries.length > 0) await this.#save(store, entries);
+    await this.#save(store, entries);
   }
 
-  /** What cannot be sent is reported and counts as done, as in Celery; the publisher has retried by then. */
+  /**
+   * What cannot be sent is reported and counts as done, as in Celery; the publisher has retried by then.
+   * @throws {LeaseLostError} when another beat has the run by now
+   */
   async #publishOne(entry: Entry): Promise<void> {
     const { log, sender } = this.#app;
     const { name, pending } = entry;
+    const leadership = this.#leadership;
     try {
-      const dict = entry.task.call();
+      const dict = withOptions(entry.task.call(), { task_id: pending });
+      // The last look before it leaves: this process may have been stopped since the run was written down.
+      if (leadership?.holds === false) throw new LeaseLostError('this beat leads no longer');
       log.info({ entry: name, task: dict.task }, 'Scheduler: Sending due task');
-      await sender.sendDetached(withOptions(dict, { task_id: pending }));
+      await sender.sendDetached(dict, {}, { signal: leadership?.signal, once: true });
     } catch (error) {
+      if (leadership?.holds === false)
+        throw new LeaseLostError(`the run of "${name}" is another beat's by now`, { cause: error });
       log.error({ error, entry: name }, 'Message Error');
     }
     entry.pending = undefined;

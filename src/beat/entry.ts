@@ -73,10 +73,14 @@ export class Entry {
   #planned(moment: Moment): number {
     const { schedule, paused = false, startMs = -Infinity, endMs = Infinity, maxRuns = Infinity } = this.task;
     if (paused || this.totalRunCount >= maxRuns) return Infinity;
-    const next = schedule.next(this.lastRunMs, moment);
-    if (next >= startMs) return next > endMs ? Infinity : next;
-    const first = schedule instanceof Interval ? startMs : schedule.next(startMs - 1, moment);
-    return first > endMs ? Infinity : first;
+    // What ran last before its start has not begun: an interval does so at its start.
+    const begins = this.lastRunMs < startMs;
+    const next = !begins
+      ? schedule.next(this.lastRunMs, moment)
+      : schedule instanceof Interval
+        ? startMs
+        : schedule.next(startMs - 1, moment);
+    return next > endMs ? Infinity : next;
   }
 
   /** The same for each beat and each look: no state is needed to keep to it. */

@@ -2,6 +2,7 @@ export { Beat, type BeatOptions } from './beat.ts';
 export type { EntryData, ScheduleData } from './entry-data.ts';
 export { FileStore } from './file-store.ts';
 export type {
+  Election,
   LoadContext,
   OpenScheduler,
   RunState,

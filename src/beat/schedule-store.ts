@@ -72,10 +72,24 @@ export interface ScheduleStore {
    * is sent (`pending` is its id) and after. An entry that is gone meanwhile is left out.
    */
   save(states: ReadonlyMap<string, RunState>): Promise<void>;
+  /** Left out: this beat is the only one. With it, beat loads, saves and sends only while it leads. */
+  readonly election?: Election | undefined;
   /** How the schedule is changed at run time (`ScheduleControl`, `celeriac schedule`); left out where it cannot be. */
   readonly editor?: ScheduleEditor | undefined;
   /** Harmless twice. */
   close?(): Promise<void>;
+}
+
+/** How beats that share a schedule agree on the one that sends. `save` throws `LeaseLostError` when another leads. */
+export interface Election {
+  /** For no longer than this nobody leads when the leader dies, milliseconds. */
+  readonly leaseMs: number;
+  /** What a lease is granted for; the rest is for a standby to notice. */
+  readonly grantedMs: number;
+  /** Takes the lease if it is free, renews it if it is held. @returns whether this beat has it */
+  campaign(): Promise<boolean>;
+  /** Gives the lease up, so that another need not wait for its end. Harmless when it is not held. */
+  resign(): Promise<void>;
 }
 
 /** Changes that a running beat notices within `pollMs`. Each is whole or not at all, also beside other editors. */

@@ -20,9 +20,13 @@ const BUILT_IN: Readonly<Record<string, () => Promise<OpenScheduler>>> = {
   'django_celery_beat.schedulers.DatabaseScheduler': openDjango,
 };
 
+/** A database that several beats share, by its URL; `shared` is the broker's. */
+const SHARED = /^(?:shared$|(?:rediss?|redis\+socket|valkeys?|sentinel|sqlite):)/i;
+
 export interface StoreOptions {
   /**
-   * A name, a module (`./schedules.ts:TenantScheduler`, `some-package`), a class or a function.
+   * A name, the URL of a database that several beats share (`redis://…`, `sqlite:///…`, or `shared` for the
+   * broker's), a module (`./schedules.ts:TenantScheduler`, `some-package`), a class or a function.
    * @default setting `beatScheduler`
    */
   readonly scheduler?: string | SchedulerClass | OpenScheduler | undefined;
@@ -45,6 +49,10 @@ export async function openStore(app: Celery, options: StoreOptions = {}): Promis
     const load = BUILT_IN[scheduler] as () => Promise<OpenScheduler>;
     return make(await load(), context, scheduler);
   }
+  if (SHARED.test(scheduler)) {
+    const { openShared } = await import('./shared/open.ts');
+    return openShared(app, scheduler);
+  }
   return make(await imported(scheduler, directory), context, scheduler);
 }
 
@@ -62,7 +70,7 @@ async function imported(spec: string, directory: string): Promise<unknown> {
   } catch (cause) {
     throw new ImproperlyConfigured(
       `beatScheduler: no scheduler "${spec}": expected one of ${Object.keys(BUILT_IN).join(', ')}, ` +
-        `or a module and its export such as ./schedules.ts:TenantScheduler`,
+        `shared, a URL such as redis://localhost/0, or a module and its export such as ./schedules.ts:TenantScheduler`,
       { cause },
     );
   }

@@ -30,6 +30,8 @@ export interface SendLimits {
   readonly signal?: AbortSignal | undefined;
   readonly timeoutMs?: number | undefined;
   readonly declare?: readonly Entity[] | undefined;
+  /** See `PublishOptions.once`; by the task's id. */
+  readonly once?: boolean | undefined;
 }
 
 /** Limits of a publish among the call options. */

@@ -370,6 +370,23 @@ export function transportContract(runner: Runner, name: string, open: () => Prom
       },
     );
 
+    checkWhere(
+      ({ capabilities }) => capabilities.once === true,
+      'takes a message that is published again once',
+      async (channel) => {
+        const to = fresh();
+        const publish = (text: string, queue: string, once?: string): Promise<void> =>
+          channel.publish(message(text), { exchange: '', routingKey: queue }, { once });
+        await channel.declare(to);
+        await Promise.all([publish('a', to.name, 'key'), publish('a', to.name, 'key')]);
+        await publish('b', to.name, 'key');
+        await publish('c', to.name, 'another');
+        await publish('d', to.name);
+        await publish('d', to.name);
+        equal(await channel.size(to.name), 4, 'messages');
+      },
+    );
+
     check('held says whether the lease stands', async (channel) => {
       const to = fresh();
       await channel.declare(to);

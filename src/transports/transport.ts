@@ -27,6 +27,8 @@ export interface TransportCapabilities {
   readonly shared: boolean;
   /** The driver knows how often a message was handed over. */
   readonly deliveryCount: boolean;
+  /** `publish({ once })` takes a message no more than once. @default false */
+  readonly once?: boolean | undefined;
 }
 
 /** What every driver is given besides its URL. */
@@ -77,6 +79,11 @@ export interface PublishOptions {
    * A broker that keeps messages until they are due may hand it over up to a second before. Others take no notice.
    */
   readonly etaMs?: number | undefined;
+  /**
+   * A message with this text that the broker took before is not taken again; the publish resolves all the same. Brokers
+   * remember for an hour. Ignored where `capabilities.once` is not true, and for messages with a delay.
+   */
+  readonly once?: string | undefined;
   /** An unroutable message rejects instead of vanishing. */
   readonly mandatory?: boolean | undefined;
   /** Gives up waiting for the broker; the message may still arrive. */

@@ -1,5 +1,3 @@
-import { spawn } from 'node:child_process';
-import { once } from 'node:events';
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -23,7 +21,6 @@ import {
   type SignatureDict,
 } from '../../src/index.ts';
 import { ManualClock } from '../../src/testing/index.ts';
-import { until } from '../support/until.ts';
 
 const START = Date.UTC(2026, 0, 1, 9, 35, 17);
 
@@ -448,50 +445,4 @@ describe('the schedule file', () => {
     expect(await new FileStore(file, app.log).load([task], elsewhere)).toEqual([{ task, state: undefined }]);
     await app.close();
   });
-
-  test(
-    'a beat killed 20 times within its runs loses none and sends none under two ids',
-    { timeout: 120_000 },
-    async () => {
-      const script = fileURLToPath(new URL('./process.ts', import.meta.url));
-      const broker = `sqlite:///${folder}/broker.db`;
-      const schedule = join(folder, 'schedule.json');
-      const start = async (): Promise<ReturnType<typeof spawn>> => {
-        const stdio = ['ignore', 'pipe', 'inherit'] as const;
-        const child = spawn(process.execPath, ['--import', 'tsx', script, broker, schedule], { stdio: [...stdio] });
-        await once(child.stdout as NonNullable<typeof child.stdout>, 'data');
-        return child;
-      };
-      const count = async (): Promise<number> => {
-        const text = await readFile(schedule, 'utf8').catch(() => '{}');
-        return (JSON.parse(text) as { entries?: Record<string, RunState> }).entries?.['tick']?.totalRunCount ?? 0;
-      };
-      let seen = 0;
-      for (let kill = 0; kill < 20; kill++) {
-        const child = await start();
-        const target = seen + 1 + (kill % 3);
-        await until(async () => (seen = await count()) >= target, { message: `${target} runs`, timeoutMs: 20_000 });
-        child.kill('SIGKILL');
-        await once(child, 'exit');
-      }
-      const last = await start();
-      last.kill('SIGTERM');
-      await once(last, 'exit');
-      const decided = await count();
-      const app = new Celery({ broker, backend: 'disabled://' });
-      const ids: string[] = [];
-      await using connection = await (await app.transport()).connect();
-      const channel = await connection.channel();
-      for (let next = await channel.get('celery'); next; next = await channel.get('celery')) {
-        ids.push(next.message.headers['id'] as string);
-        await next.ack();
-      }
-      const unique = new Set(ids).size;
-      console.log(
-        `beat: 20 kills, ${decided} runs decided, ${unique} ids sent, ${ids.length - unique} sent again under the same id`,
-      );
-      expect(unique).toBe(decided);
-      await app.close();
-    },
-  );
 });

@@ -17,6 +17,8 @@ export interface BeatSettings {
   readonly beatMaxLoopInterval: number;
   /** Skip missed crontab runs older than this. */
   readonly beatCronStartingDeadline: number | null;
+  /** Beats that share a schedule: how long nobody leads when the leader dies. */
+  readonly beatLease: number;
   /** Log file of the daemon. */
   readonly beatLogfile: string | null;
   /** Pid file of the daemon. */
@@ -70,6 +72,13 @@ export const BEAT_SETTINGS: SettingsOf<BeatSettings> = {
     nullable: true,
     unit: 's',
     meaning: 'Skip missed crontab runs older than this',
+    status: 'used',
+  },
+  beatLease: {
+    type: 'seconds',
+    default: 15,
+    unit: 's',
+    meaning: 'Beats that share a schedule: how long nobody leads when the leader dies',
     status: 'used',
   },
   beatLogfile: {

@@ -19,7 +19,7 @@ import { parseRedisUrl, unverified } from './url.ts';
  * Options    `options.ts`; names as in Celery's broker_transport_options, or in camelCase; durations in seconds
  *
  * Keys besides kombu's: celeriac:workers, celeriac:owned:<holder>, celeriac:delayed, celeriac:delayed:messages,
- * celeriac:restores:<tag>, celeriac:quarantine:<queue>.
+ * celeriac:restores:<tag>, celeriac:quarantine:<queue>, celeriac:once:<queue>:<key>.
  */
 
 const CAPABILITIES: TransportCapabilities = {
@@ -30,6 +30,7 @@ const CAPABILITIES: TransportCapabilities = {
   persistent: true,
   shared: true,
   deliveryCount: true,
+  once: true,
 };
 
 class RedisTransport implements Transport {

@@ -69,6 +69,11 @@ export class KeySpace {
     return `${this.#prefix}celeriac:owned:${connectionId}`;
   }
 
+  /** Text: a message with this key was put into the queue; expires. */
+  once(queue: string, key: string): string {
+    return `${this.#prefix}celeriac:once:${queue}:${key}`;
+  }
+
   /** How often a message was put back after its holder failed: `<this><delivery tag>`. */
   get restores(): string {
     return `${this.#prefix}celeriac:restores:`;

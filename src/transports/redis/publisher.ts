@@ -6,7 +6,7 @@ import type { Random } from '../../runtime/random.ts';
 import type { Destination, PublishOptions } from '../transport.ts';
 import type { BindingTable } from './bindings.ts';
 import type { KeySpace } from './keys.ts';
-import { DELAY } from './scripts.ts';
+import { DELAY, ONCE } from './scripts.ts';
 import type { Command, RedisSocket } from './socket.ts';
 
 /** A list's messages leave at this many without waiting for the tick's end: the server works while more are built. */
@@ -14,6 +14,8 @@ const MOST_VALUES = 32;
 const MOST_CHARACTERS = 2 ** 20;
 /** A reply that nobody collects is dropped after so long (pidbox: message TTL of reply queues). */
 const REPLY_TTL_MS = 300_000;
+/** How long it is remembered that a message was put into a queue. */
+const ONCE_MS = 3_600_000;
 
 interface Push {
   readonly key: string;
@@ -63,7 +65,8 @@ export class Publisher {
     return encodeEnvelope(message, { exchange, routingKey, deliveryTag });
   }
 
-  #toQueue(queue: string, message: Message, to: Destination, { delayMs }: PublishOptions): Promise<unknown> {
+  #toQueue(queue: string, message: Message, to: Destination, options: PublishOptions): Promise<unknown> {
+    const { delayMs, once } = options;
     const key = this.#keys.readyFor(queue, message.properties.priority);
     const tag = this.#random.uuid();
     const text = this.#envelope(message, to, tag);
@@ -74,6 +77,7 @@ export class Publisher {
         [tag, delayMs / 1000, key, text],
       );
     }
+    if (once !== undefined) return this.#socket.run(ONCE, [this.#keys.once(queue, once), key], [ONCE_MS, text]);
     return this.#push(key, text);
   }
 

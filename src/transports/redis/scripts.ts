@@ -356,6 +356,12 @@ end
 return 1`,
 );
 
+/** Puts a message into a list unless it was put there before. KEYS: the mark, the ready key. ARGV: ms, text. */
+export const ONCE: Script = script(
+  'ONCE',
+  `if redis.call('SET', KEYS[1], '1', 'NX', 'PX', ARGV[1]) then return redis.call('LPUSH', KEYS[2], ARGV[2]) end return 0`,
+);
+
 /** Deletes a lock only while it is ours. KEYS: the lock. ARGV: our token. */
 export const UNLOCK: Script = script(
   'UNLOCK',

@@ -78,6 +78,7 @@ export class SqliteBroker {
     let reached = 1;
     await this.#add({
       run: (tables, nowMs) => {
+        if (options.once !== undefined && delayMs <= 0 && !tables.isFirst(options.once, nowMs)) return;
         const dueMs = delayMs > 0 ? Math.ceil(nowMs + delayMs) : 0;
         reached = tables.publish(message, to, nowMs, dueMs).length;
         if (dueMs > 0) this.#armDue(dueMs);

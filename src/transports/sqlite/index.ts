@@ -24,6 +24,7 @@ const CAPABILITIES: TransportCapabilities = {
   persistent: true,
   shared: true,
   deliveryCount: true,
+  once: true,
 };
 
 class SqliteConnection implements Connection {

@@ -1,6 +1,7 @@
 /*
  * message   ready while `owner` is null and `due` is 0; waits while `due` is in the future
  * owner     a connection that holds messages or queues; `lease` is the time by which it must have renewed
+ * once      messages that were taken and are not to be taken again; forgotten after a while
  * queue     known queues; those with an owner go when the owner goes
  *
  * Times are Unix milliseconds. `place` orders messages of one priority; at first it is the id.
@@ -27,6 +28,8 @@ CREATE TABLE IF NOT EXISTS message (
 CREATE INDEX IF NOT EXISTS message_ready ON message (queue, priority, ifnull(place, id)) WHERE owner IS NULL AND due = 0;
 CREATE INDEX IF NOT EXISTS message_due ON message (due) WHERE due > 0;
 CREATE INDEX IF NOT EXISTS message_owner ON message (owner) WHERE owner IS NOT NULL;
+CREATE TABLE IF NOT EXISTS once (key TEXT PRIMARY KEY, until INTEGER NOT NULL) WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS once_until ON once (until);
 CREATE TABLE IF NOT EXISTS owner (
   id INTEGER PRIMARY KEY AUTOINCREMENT,
   host TEXT NOT NULL,

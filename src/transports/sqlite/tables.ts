@@ -23,6 +23,9 @@ const COLUMNS =
 
 const READY = 'owner IS NULL AND due = 0';
 
+/** How long it is remembered that a message was taken. */
+const ONCE_MS = 3_600_000;
+
 /** The statements of the broker, each a few microseconds; their caller has a transaction open where they write. */
 export class Tables {
   readonly #insert: Statement;
@@ -55,6 +58,8 @@ export class Tables {
   readonly #releaseOwner: Statement;
   readonly #ownedQueues: Statement;
   readonly #dropOwner: Statement;
+  readonly #remember: Statement;
+  readonly #forget: Statement;
 
   constructor(db: Database) {
     // The least of what the message and its queue allow; the lookup inside costs a tenth of a statement of its own.
@@ -106,9 +111,17 @@ export class Tables {
     this.#releaseOwner = db.prepare('UPDATE message SET owner = NULL, redelivered = 1 WHERE owner = ?');
     this.#ownedQueues = db.prepare('SELECT name FROM queue WHERE owner = ?');
     this.#dropOwner = db.prepare('DELETE FROM owner WHERE id = ?');
+    this.#remember = db.prepare('INSERT INTO once (key, until) VALUES (?, ?) ON CONFLICT DO NOTHING');
+    this.#forget = db.prepare('DELETE FROM once WHERE until <= ?');
   }
 
   // ── messages
+
+  /** @returns false: a message with this key was taken before */
+  isFirst(key: string, nowMs: number): boolean {
+    this.#forget.run(Math.round(nowMs));
+    return this.#remember.run(key, Math.round(nowMs) + ONCE_MS) > 0;
+  }
 
   /** Puts the message into every queue it is routed to. @returns those queues */
   publish(message: Message, to: Destination, nowMs: number, dueMs: number): string[] {

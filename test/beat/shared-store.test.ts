@@ -1,0 +1,127 @@
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, describe, expect, test } from 'vitest';
+import { Beat, openSchedule, openStore, type Election, type ScheduleStore } from '../../src/beat/index.ts';
+import { Celery, every, LeaseLostError } from '../../src/index.ts';
+import { ManualClock } from '../../src/testing/index.ts';
+import { startRedis } from '../drivers/redis-support.ts';
+import { missing } from '../support/available.ts';
+import { until } from '../support/until.ts';
+
+const closers: (() => unknown)[] = [];
+afterEach(async () => {
+  for (const close of closers.splice(0).reverse()) await close();
+});
+
+const STORES = {
+  SQLite: async (): Promise<string> => {
+    const folder = mkdtempSync(join(tmpdir(), 'celeriac-shared-'));
+    closers.push(() => rmSync(folder, { recursive: true, force: true }));
+    return `sqlite:///${folder}/schedule.db?schedule=shop`;
+  },
+  Redis: async (): Promise<string> => {
+    const server = await startRedis();
+    closers.push(() => server.stop());
+    return `${server.url()}?schedule=shop`;
+  },
+};
+
+const context = { timezone: 'UTC', enableUtc: true };
+const election = (store: ScheduleStore): Election => store.election as Election;
+
+describe.each(['SQLite', 'Redis'] as const)('a schedule shared in %s', (kind) => {
+  const skipped = kind === 'Redis' && missing('redis') !== undefined;
+
+  /** @param beatLease seconds */
+  async function open(url: string, beatLease = 60): Promise<ScheduleStore> {
+    const app = new Celery({ broker: 'memory://', backend: 'disabled://', env: {}, beatLease });
+    const store = await openStore(app, { scheduler: url });
+    closers.push(() => store.close?.());
+    return store;
+  }
+
+  test.skipIf(skipped)('has one leader; who is not writes nothing', async () => {
+    const url = await STORES[kind]();
+    const [one, two] = [await open(url), await open(url)];
+    expect(await election(one).campaign()).toBe(true);
+    expect(await election(two).campaign()).toBe(false);
+    expect(await election(one).campaign()).toBe(true);
+    const task = { name: 'a', schedule: every('1s'), call: () => ({}) as never };
+    expect(await one.load([task], context)).toEqual([{ task, state: undefined }]);
+    const state = { lastRunMs: 1, totalRunCount: 1, pending: 'x', lastId: 'x' };
+    await one.save(new Map([['a', state]]));
+    await expect(two.save(new Map([['a', { ...state, pending: 'y' }]]))).rejects.toThrow(LeaseLostError);
+    await election(two).resign();
+    await election(one).resign();
+    await expect(one.save(new Map([['a', state]]))).rejects.toThrow(LeaseLostError);
+    expect(await election(two).campaign()).toBe(true);
+    expect(await election(one).campaign()).toBe(false);
+    await expect(one.save(new Map([['a', { ...state, pending: 'z' }]]))).rejects.toThrow(LeaseLostError);
+    expect(await two.load([task], context)).toEqual([{ task, state }]);
+    await two.load([], context);
+    await two.save(new Map());
+    expect(await two.load([task], context)).toEqual([{ task, state: undefined }]);
+  });
+
+  test.skipIf(skipped)('a lease that is over goes to who asks first, and fences its old holder off', async () => {
+    const url = await STORES[kind]();
+    const [one, two] = [await open(url, 0.2), await open(url, 0.2)];
+    await one.load([], context);
+    expect(await election(one).campaign()).toBe(true);
+    await until(() => election(two).campaign(), { message: 'the lease is over' });
+    await expect(one.save(new Map())).rejects.toThrow(LeaseLostError);
+  });
+
+  test.skipIf(skipped)('edits of many at a time, apart from other schedules', async () => {
+    const url = await STORES[kind]();
+    const app = new Celery({ broker: 'memory://', backend: 'disabled://', env: {} });
+    await using first = await openSchedule(app, { scheduler: url });
+    await using second = await openSchedule(app, { scheduler: url });
+    await using other = await openSchedule(app, { scheduler: url.replace('shop', 'other') });
+    await Promise.all(
+      Array.from({ length: 20 }, (_, i) => (i % 2 ? first : second).add(`entry-${i}`, { task: 'a', schedule: 1 })),
+    );
+    await Promise.all(Array.from({ length: 10 }, (_, i) => (i % 2 ? first : second).change('entry-0', { args: [i] })));
+    await Promise.all([first.pause('entry-0'), second.runNow('entry-0'), first.remove('entry-1')]);
+    const entries = await second.list();
+    expect(entries).toHaveLength(19);
+    expect(entries.find(({ name }) => name === 'entry-0')).toMatchObject({ paused: true });
+    expect(await other.list()).toEqual([]);
+    await app.close();
+  });
+});
+
+test('a standby takes over where the leader left off, and a leader that ends gives way at once', async () => {
+  const url = await STORES.SQLite();
+  const clock = new ManualClock();
+  const sent: string[] = [];
+  const start = (name: string): { stop(): Promise<void> } => {
+    const app = new Celery({ broker: 'memory://', backend: 'disabled://', env: {}, clock, beatScheduler: url });
+    app.addPeriodicTask('tick', every('10s'), app.remoteTask<() => void>('math.tick').s());
+    app.sender.sendDetached = async () => {
+      sent.push(name);
+      return undefined as never;
+    };
+    const stop = new AbortController();
+    const ended = new Beat(app).run({ signal: stop.signal });
+    return {
+      async stop() {
+        stop.abort();
+        await ended;
+        await app.close();
+      },
+    };
+  };
+  const pass = (check: () => boolean, message: string): Promise<unknown> =>
+    until(async () => (await clock.advance(250), check()), { message });
+  const beats = [start('one'), start('two')];
+  await pass(() => sent.length >= 3, 'three runs');
+  const leader = sent[0] as string;
+  expect(new Set(sent)).toEqual(new Set([leader]));
+  await beats[leader === 'one' ? 0 : 1]?.stop();
+  const before = sent.length;
+  await pass(() => sent.length >= before + 3, 'the other sends');
+  expect(sent.slice(before)).not.toContain(leader);
+  await beats[leader === 'one' ? 1 : 0]?.stop();
+});
