@@ -73,7 +73,7 @@ export class AddressBook {
   #find(call: RoutedCall, options: WireOptions): Address {
     const said = routeOptions(options);
     const found =
-      this.#routes.routers.length === 0 ? said : route(this.#routes, call.task, call.args, call.kwargs, said);
+      this.#routes.routers.length === 0 ? said : route(this.#routes, routedName(call), call.args, call.kwargs, said);
     const { exchange, routingKey, deliveryMode, queue } = this.#queues.destinationOf(found);
     return {
       to: { exchange, routingKey },
@@ -84,6 +84,13 @@ export class AddressBook {
       options: found === said ? options : withRoute(options, found),
     };
   }
+}
+
+/** What runs a task for a list is routed as that task. Source: `route_name` of `xmap.apply_async`. */
+function routedName({ task, kwargs }: RoutedCall): string {
+  if (task !== 'celery.map' && task !== 'celery.starmap') return task;
+  const inner = (kwargs['task'] as { readonly task?: unknown } | null | undefined)?.task;
+  return typeof inner === 'string' ? inner : task;
 }
 
 function routeOptions(options: WireOptions): RouteOptions {

@@ -119,17 +119,17 @@ export class RemoteTaskHandle {
   }
 
   map(items: readonly unknown[]): Call {
-    return new Call(this.app, mapDict(this.#dict([], false), items));
+    return new Call(this.app, mapDict(this.#dict([], false), items, this.defaults()));
   }
 
   starmap(argLists: readonly (readonly unknown[])[]): Call {
-    return new Call(this.app, starmapDict(this.#dict([], false), argLists));
+    return new Call(this.app, starmapDict(this.#dict([], false), argLists, this.defaults()));
   }
 
   chunks(argLists: readonly (readonly unknown[])[], size: number): Call {
     if (!Number.isInteger(size) || size < 1)
       throw new ArgumentsError(`chunks: expected a size of 1 or more, got ${size}`);
-    return new Call(this.app, chunksDict(this.#dict([], false), argLists, size));
+    return new Call(this.app, chunksDict(this.#dict([], false), argLists, size, this.defaults()));
   }
 
   /** A complete call; keywords switch the check of positions off. */
@@ -138,6 +138,11 @@ export class RemoteTaskHandle {
       throw new ArgumentsError(`${this.name}: expected the arguments as an array, got ${typeof args}`);
     if (kwargs === undefined) this.check(args.length);
     return callDict(this.name, args, { kwargs: kwargs ?? NO_KWARGS });
+  }
+
+  /** Options that its messages have where nobody says otherwise, and that signatures do not carry. */
+  protected defaults(): WireOptions | undefined {
+    return undefined;
   }
 
   /** A task that runs elsewhere checks its own arguments. */
@@ -172,6 +177,10 @@ export class TaskHandle extends RemoteTaskHandle {
 
   async apply(args: readonly unknown[], options?: CallOptions): Promise<EagerResult<unknown>> {
     return applyTask(this.app, this.#task, { ...this.call(args, options?.kwargs), options: wireOptions(options) });
+  }
+
+  protected override defaults(): WireOptions | undefined {
+    return this.#task.messageDefaults;
   }
 
   protected override check(given: number): void {

@@ -70,6 +70,7 @@ export class EagerResult<out T> extends ResultBase<T> implements AsyncResult<T> 
       worker: null,
       retries: null,
       queue: null,
+      stamps: null,
       groupId: null,
       parentId: this.parent?.id ?? null,
     });

@@ -128,7 +128,7 @@ export class GroupTaskResult<T extends readonly unknown[]> extends ResultBase<T>
   }
 
   meta(): Promise<ResultMeta> {
-    const none = { name: null, args: null, kwargs: null, worker: null, retries: null, queue: null };
+    const none = { name: null, args: null, kwargs: null, worker: null, retries: null, queue: null, stamps: null };
     return Promise.resolve({ ...none, groupId: this.id, parentId: this.parent?.id ?? null });
   }
 

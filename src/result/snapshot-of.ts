@@ -41,6 +41,7 @@ export function metaOf(record: ResultRecord | undefined): ResultMeta {
     worker: extended?.worker ?? null,
     retries: extended?.retries ?? null,
     queue: extended?.queue ?? null,
+    stamps: extended?.stamps ?? null,
     groupId: record?.groupId ?? null,
     parentId: record?.parentId ?? null,
   };

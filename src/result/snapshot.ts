@@ -32,6 +32,8 @@ export interface ResultMeta {
   readonly worker: string | null;
   readonly retries: number | null;
   readonly queue: string | null;
+  /** Stamps by name; null where the task has none. */
+  readonly stamps: Readonly<Record<string, unknown>> | null;
   readonly groupId: string | null;
   readonly parentId: string | null;
 }

@@ -12,6 +12,12 @@ def answer(request):
     if op == "restore":
         group = GroupResult.restore(request["id"], app=app)
         return {"tuple": group.as_tuple(), "values": group.get(timeout=30), "completed": group.completed_count()}
+    if op == "abort":
+        from celery.contrib.abortable import AbortableAsyncResult
+
+        return AbortableAsyncResult(request["id"], app=app).abort()
+    if op == "meta":
+        return app.backend.get_task_meta(request["id"])
     if op == "send":
         return app.send_task(request["name"], request["args"], queue=request["queue"]).as_tuple()
     result = result_from_tuple(request["tuple"], app=app)
@@ -32,4 +38,4 @@ def answer(request):
     raise ValueError(op)
 
 
-print(json.dumps([answer(request) for request in json.load(sys.stdin)]))
+print(json.dumps([answer(request) for request in json.load(sys.stdin)], default=str))

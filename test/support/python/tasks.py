@@ -128,3 +128,61 @@ def square(n):
 def relay(n):
     """Lets the other language do the work."""
     return app.send_task("ts.square", args=(n,), queue="ts")
+
+
+@app.task(name="py.hop", bind=True)
+def hop(self, seen=None):
+    """Who ran before whom."""
+    return (seen or []) + [[self.request.id, self.request.root_id, self.request.parent_id]]
+
+
+@app.task(name="py.swap", bind=True)
+def swap(self, name, queue, *args):
+    """Lets another task take its place."""
+    raise self.replace(app.signature(name, args=args, queue=queue))
+
+
+@app.task(name="py.fan", bind=True)
+def fan(self, name, queue, labels):
+    """Lets a group take its place."""
+    from celery import group
+
+    raise self.replace(group([app.signature(name, args=(label,), queue=queue) for label in labels]))
+
+
+@app.task(name="py.more", bind=True)
+def more(self, name, queue, label):
+    """Makes another task a member of its chord."""
+    self.add_to_chord(app.signature(name, args=(label,), queue=queue))
+    return "py.more"
+
+
+@app.task(name="py.note")
+def note(*args):
+    import redis
+
+    redis.Redis.from_url(os.environ["INTEROP_BACKEND"]).rpush("notes", json.dumps(["py", *args]))
+
+
+@app.task(name="py.errback3")
+def errback3(request, error, traceback):
+    import redis
+
+    told = ["py", request.id, type(error).__name__, str(error)]
+    redis.Redis.from_url(os.environ["INTEROP_BACKEND"]).rpush("notes", json.dumps(told))
+
+
+def abortable():
+    from celery.contrib.abortable import AbortableTask
+
+    @app.task(name="py.abortable", bind=True, base=AbortableTask)
+    def run(self):
+        until = time.time() + 60
+        while not self.is_aborted() and time.time() < until:
+            time.sleep(0.05)
+        return "stopped early"
+
+    return run
+
+
+abortable()
