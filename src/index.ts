@@ -54,6 +54,7 @@ export type { PeriodicOptions } from './app/periodic-call.ts';
 export { clocked, Clocked } from './schedules/clocked.ts';
 export { crontab, Crontab, type CrontabOptions } from './schedules/crontab.ts';
 export type { CrontabValue } from './schedules/crontab-field.ts';
+export { solar, Solar, type SolarEvent } from './schedules/solar.ts';
 export { every, Interval, type IntervalOptions } from './schedules/interval.ts';
 export type { Schedule, ScheduleContext } from './schedules/schedule.ts';
 export type { Clock } from './runtime/clock.ts';

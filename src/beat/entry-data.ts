@@ -3,9 +3,14 @@ import { ImproperlyConfigured } from '../errors.ts';
 import type { Duration } from '../runtime/duration.ts';
 import { crontab } from '../schedules/crontab.ts';
 import type { Schedule } from '../schedules/schedule.ts';
+import { solar, type SolarEvent } from '../schedules/solar.ts';
 
-/** A schedule as JSON: seconds, a duration, a crontab line, one moment. */
-export type ScheduleData = number | Duration | { readonly crontab: string; readonly timezone?: string };
+/** A schedule as JSON: seconds, a duration, a crontab line, the sun. */
+export type ScheduleData =
+  | number
+  | Duration
+  | { readonly crontab: string; readonly timezone?: string }
+  | { readonly solar: SolarEvent; readonly latitude: number; readonly longitude: number };
 
 /** An entry as JSON: what the API and the command line can add at run time. Fields as in the setting `beatSchedule`. */
 export interface EntryData extends Omit<BeatEntry, 'schedule' | 'args' | 'kwargs' | 'start' | 'end'> {
@@ -67,11 +72,12 @@ function withFields<T extends object>(call: T, fields: Readonly<Record<string, u
 }
 
 function scheduleFrom(name: string, data: ScheduleData, relative: boolean | undefined): Schedule {
-  if (typeof data !== 'object')
+  if (typeof data !== 'object' || data === null)
     return scheduleOf(name, { schedule: data, ...(relative !== undefined && { relative }) });
-  if (typeof data?.crontab === 'string') return crontab(data.crontab, { timezone: data.timezone });
+  if ('solar' in data) return solar(data.solar, data.latitude, data.longitude);
+  if (typeof data.crontab === 'string') return crontab(data.crontab, { timezone: data.timezone });
   throw new ImproperlyConfigured(
-    `periodic task ${JSON.stringify(name)}: schedule is a number of seconds, '30s' or { crontab: '0 3 * * *', timezone? }, ` +
+    `periodic task ${JSON.stringify(name)}: schedule is a number of seconds, '30s', { crontab: '0 3 * * *', timezone? } or { solar: 'sunset', latitude, longitude }, ` +
       `got ${JSON.stringify(data)}`,
   );
 }

@@ -2,6 +2,7 @@ import { InvalidArgumentError, Option, type Command } from 'commander';
 import type { EntryData, ScheduleData } from '../beat/entry-data.ts';
 import { openSchedule, type ScheduleControl, type ScheduledEntry } from '../beat/schedule-control.ts';
 import { durationMs, type Duration } from '../runtime/duration.ts';
+import type { SolarEvent } from '../schedules/solar.ts';
 import { CommandError, EXIT } from './exit.ts';
 import { positiveNumber } from './options.ts';
 import type { Session } from './session.ts';
@@ -17,6 +18,7 @@ interface EntryFlags extends StoreFlags {
   readonly every?: Duration;
   readonly relative?: boolean;
   readonly cron?: string;
+  readonly solar?: ScheduleData;
   readonly timezone?: string;
   readonly args?: unknown;
   readonly kwargs?: unknown;
@@ -73,7 +75,8 @@ export function addSchedule(program: Command, session: Session): void {
     .action((name: string, task: string, flags: EntryFlags) =>
       using(session, flags, async (control) => {
         const data = { ...dataOf(flags), task };
-        if (data.schedule === undefined) throw usage('say when: --every 30s or --cron "0 3 * * *"');
+        if (data.schedule === undefined)
+          throw usage('say when: --every 30s, --cron "0 3 * * *" or --solar sunset,48.85,2.35');
         await control.add(name, data as EntryData);
         done(session, flags, name, 'added');
       }),
@@ -143,6 +146,7 @@ function withEntry(command: Command): Command {
     .addOption(new Option('--every <duration>', 'run this often: 30s, 5m, 12h').argParser(duration))
     .option('--relative', 'align --every to the clock')
     .option('--cron <line>', 'run at these times: minute hour day month weekday')
+    .addOption(new Option('--solar <event,latitude,longitude>', 'run with the sun: sunset,48.85,2.35').argParser(sun))
     .option('--timezone <name>', 'IANA zone of --cron')
     .addOption(new Option('-a, --args <json>', 'positional arguments').argParser(json))
     .addOption(new Option('-k, --kwargs <json>', 'keyword arguments').argParser(json))
@@ -170,9 +174,11 @@ function dataOf(flags: EntryFlags): Partial<EntryData> {
   ) as Partial<EntryData>;
 }
 
-function scheduleOf({ every, cron, timezone }: EntryFlags): ScheduleData | undefined {
-  if (every !== undefined && cron !== undefined) throw usage('--every or --cron, not both');
+function scheduleOf({ every, cron, solar, timezone }: EntryFlags): ScheduleData | undefined {
+  const given = [every, cron, solar].filter((one) => one !== undefined);
+  if (given.length > 1) throw usage('one of --every, --cron and --solar');
   if (cron === undefined && timezone !== undefined) throw usage('--timezone belongs to --cron');
+  if (solar !== undefined) return solar;
   return cron === undefined ? every : { crontab: cron, ...(timezone !== undefined && { timezone }) };
 }
 
@@ -183,6 +189,16 @@ function duration(given: string): Duration {
   } catch {
     throw new InvalidArgumentError('Expected a duration, such as 30s, 5m or 12h.');
   }
+}
+
+function sun(given: string): ScheduleData {
+  const [event, latitude = NaN, longitude = NaN, more] = given
+    .split(',')
+    .map((part, i) => (i === 0 ? part : Number(part)));
+  if (Number.isNaN(latitude) || Number.isNaN(longitude) || more !== undefined) {
+    throw new InvalidArgumentError('Expected an event and a place, such as sunset,48.85,2.35.');
+  }
+  return { solar: event as SolarEvent, latitude: latitude as number, longitude: longitude as number };
 }
 
 function json(given: string): unknown {

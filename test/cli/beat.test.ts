@@ -71,6 +71,9 @@ test('celeriac schedule shows and changes entries', async () => {
     total_run_count: 0,
   });
   expect((await schedule('set', 'report', '--every', '30s', '--jitter', '5s')).code).toBe(0);
+  expect((await schedule('set', 'report', '--solar', 'sunset,48.85,-2.35')).code).toBe(0);
+  expect(await read()).toMatchObject({ schedule: '<solar: sunset at latitude 48.85, longitude: -2.35>' });
+  expect((await schedule('set', 'report', '--every', '30s')).code).toBe(0);
   expect((await schedule('pause', 'report')).code).toBe(0);
   expect(await read()).toMatchObject({ schedule: '<freq: 30.00 seconds>', paused: true, next_run_at: null });
   expect((await schedule('list')).out).toMatch(
@@ -83,6 +86,7 @@ test('celeriac schedule shows and changes entries', async () => {
   for (const wrong of [
     ['add', 'x', 'a'],
     ['add', 'x', 'a', '--every', 'often'],
+    ['add', 'x', 'a', '--solar', 'sunset,48.85'],
     ['add', 'x', 'a', '--every', '1s', '--cron', '* * * * *'],
     ['set', 'x'],
     ['add', 'x', 'a', '--every', '1s', '-a', '['],
