@@ -1,7 +1,7 @@
 import type { CallOptions } from '../canvas/call-options.ts';
 import { ImproperlyConfigured } from '../errors.ts';
 import type { Queue } from '../messaging/entity.ts';
-import { globToRegExp } from './glob.ts';
+import { globMatcher } from './glob.ts';
 import type { ResolvedTaskOptions } from './task-options.ts';
 
 /*
@@ -93,7 +93,7 @@ function tableRouter(entries: Iterable<readonly [Pattern, Route]>): RouterFuncti
     if (!isPattern(pattern) || !isRoute(given)) throw unusable(`${String(pattern)}: ${JSON.stringify(given)}`);
     const route = camelRoute(given);
     if (pattern instanceof RegExp) patterns.push({ matches: startsWith(pattern), route });
-    else if (pattern.includes('*')) patterns.push({ matches: startsWith(globToRegExp(pattern)), route });
+    else if (pattern.includes('*')) patterns.push({ matches: globMatcher(pattern), route });
     else exact.set(pattern, route);
   }
   return (name) => exact.get(name) ?? patterns.find(({ matches }) => matches(name))?.route;

@@ -2,19 +2,29 @@ import type { Binding, ExchangeType } from '../../messaging/entity.ts';
 
 /** Whether a topic binding key takes a routing key: `*` is one word, `#` any number of words, none included. */
 export function topicMatches(bindingKey: string, routingKey: string): boolean {
-  return matches(bindingKey.split('.'), 0, routingKey.split('.'), 0);
+  return matches(bindingKey.split('.'), routingKey.split('.'));
 }
 
-function matches(pattern: readonly string[], p: number, words: readonly string[], w: number): boolean {
-  for (; p < pattern.length; p++, w++) {
-    if (pattern[p] === '#') {
-      if (p === pattern.length - 1) return true;
-      for (let rest = w; rest <= words.length; rest++) if (matches(pattern, p + 1, words, rest)) return true;
-      return false;
-    }
-    if (w >= words.length || (pattern[p] !== '*' && pattern[p] !== words[w])) return false;
+/** Only the last `#` is ever tried again: what an earlier one takes more, a later one can take as well. */
+function matches(pattern: readonly string[], words: readonly string[]): boolean {
+  let at = 0;
+  let hash = -1;
+  let retryFrom = 0;
+  for (let i = 0; i < words.length;) {
+    const one = pattern[at];
+    if (one === '#') {
+      hash = at++;
+      retryFrom = i;
+    } else if (one !== undefined && (one === '*' || one === words[i])) {
+      at++;
+      i++;
+    } else if (hash >= 0) {
+      at = hash + 1;
+      i = ++retryFrom;
+    } else return false;
   }
-  return w === words.length;
+  while (pattern[at] === '#') at++;
+  return at === pattern.length;
 }
 
 /** Queues that a message sent to an exchange of this type reaches, each once, in the order of the bindings. */
