@@ -10,6 +10,7 @@ import type { LogLevel } from '../runtime/logger.ts';
 import { parseAutoscale } from '../worker/autoscale.ts';
 import { benchmark } from '../diagnostics/bench.ts';
 import { measure } from '../diagnostics/prometheus.ts';
+import type { PoolFactory } from '../pools/names.ts';
 import { HealthServer, Worker, type WorkerOptions } from '../worker/index.ts';
 import { Beat } from '../beat/beat.ts';
 import { banner } from './banner.ts';
@@ -22,6 +23,7 @@ import { jsonFormat } from './logging/json-format.ts';
 import { LEVEL_NAMES, parseLevel } from './logging/levels.ts';
 import { Printer } from './logging/printer.ts';
 import { textFormat } from './logging/text-format.ts';
+import { poolOf } from './worker-pool.ts';
 import { moreNames, positiveNumber, seconds, wholeNumber } from './options.ts';
 import type { Session } from './session.ts';
 
@@ -74,7 +76,10 @@ export function addWorker(program: Command, session: Session): void {
         positiveNumber,
       ),
     )
-    .option('-P, --pool <name>', 'async (many tasks in one event loop), process, thread or solo')
+    .option(
+      '-P, --pool <name>',
+      'async (many tasks in one event loop), process, thread, solo, or a module: ./pool.ts:name',
+    )
     .addOption(new Option('--autoscale <max,min>', 'children by load, between these numbers').argParser(autoscaleRange))
     .addOption(new Option('--slots <n>', 'tasks at a time in each child').argParser(positiveNumber))
     .addOption(new Option('--max-tasks-per-child <n>', 'replace a child after as many').argParser(positiveNumber))
@@ -186,14 +191,19 @@ function autoscaleRange(text: string): { readonly max: number; readonly min: num
   }
 }
 
-function workerOptions(session: Session, flags: WorkerFlags, settings: readonly string[]): WorkerOptions {
+function workerOptions(
+  session: Session,
+  flags: WorkerFlags,
+  settings: readonly string[],
+  pool: string | PoolFactory | undefined,
+): WorkerOptions {
   const ms = (value: number | undefined): number | undefined => (value === undefined ? undefined : value * 1000);
   return {
     hostname: flags.hostname,
     queues: flags.queues,
     excludeQueues: flags.excludeQueues,
     concurrency: flags.concurrency,
-    pool: flags.pool,
+    pool,
     slots: flags.slots,
     autoscale: flags.autoscale,
     maxTasksPerChild: flags.maxTasksPerChild,
@@ -227,7 +237,8 @@ async function runWorker(
   log: Printer,
 ): Promise<number> {
   const { io } = session;
-  const worker = new Worker(app, workerOptions(session, flags, settings));
+  const pool = await poolOf(session, app, flags.pool);
+  const worker = new Worker(app, workerOptions(session, flags, settings, pool));
   // Selected here too, so that the banner shows what will be consumed.
   if (flags.queues?.length) app.queues.select(flags.queues);
   if (flags.excludeQueues?.length) app.queues.deselect(flags.excludeQueues);

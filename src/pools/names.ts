@@ -27,15 +27,16 @@ export interface PoolOptions {
   readonly maxMemoryPerChild?: number | undefined;
 }
 
-type CreatePool = (app: Celery, options: PoolOptions) => Pool;
+/** Makes a pool of your own. */
+export type PoolFactory = (app: Celery, options: PoolOptions) => Pool;
 
-const async_: CreatePool = (app, { concurrency }) =>
+const async_: PoolFactory = (app, { concurrency }) =>
   new AsyncPool(app, concurrency ?? SLOTS_PER_CORE * availableParallelism());
-const solo: CreatePool = (app) => new AsyncPool(app, 1, 'solo');
+const solo: PoolFactory = (app) => new AsyncPool(app, 1, 'solo');
 
-const process_: CreatePool = (app, options) =>
+const process_: PoolFactory = (app, options) =>
   children(app, 'process', options, (events) => startProcess(app.clock, app.conf.workerLostWait * 1000, events));
-const thread: CreatePool = (app, options) => children(app, 'thread', options, startThread);
+const thread: PoolFactory = (app, options) => children(app, 'thread', options, startThread);
 
 function children(
   app: Celery,
@@ -64,7 +65,7 @@ function children(
 }
 
 /** Names that `--pool` accepts. Celery's green pools are the event loop here. */
-const POOLS: Readonly<Record<string, CreatePool>> = {
+const POOLS: Readonly<Record<string, PoolFactory>> = {
   async: async_,
   gevent: async_,
   eventlet: async_,
@@ -93,5 +94,8 @@ export function canonicalPool(name: string): string {
 export function createPool(name: string, app: Celery, options: PoolOptions): Pool {
   const create = Object.hasOwn(POOLS, name) ? POOLS[name] : undefined;
   if (create) return create(app, options);
-  throw new ImproperlyConfigured(`no pool is named "${name}": expected ${Object.keys(POOLS).join(', ')}`);
+  throw new ImproperlyConfigured(
+    `no pool is named "${name}": expected ${Object.keys(POOLS).join(', ')}; ` +
+      'the command line also loads one from a module (./pool.ts:name), programs pass the pool itself',
+  );
 }

@@ -1,8 +1,15 @@
+import { constants } from 'node:os';
 import { startedRecord } from '../app/follow-up.ts';
 import type { TaskRequest } from '../app/request.ts';
 import type { RegisteredTask } from '../app/task.ts';
 import { failure, type Failure, type Outcome } from '../app/trace.ts';
-import { DecodeError, InvalidTaskError, TaskRevokedError, type TimeLimitExceeded } from '../errors.ts';
+import {
+  DecodeError,
+  InvalidTaskError,
+  SoftTimeLimitExceeded,
+  TaskRevokedError,
+  type TimeLimitExceeded,
+} from '../errors.ts';
 import type { Message } from '../protocol/message.ts';
 import type { TaskBody, TaskHeaders } from '../protocol/task-message.ts';
 import { decodeBody, decompressMessage } from '../protocol/decode.ts';
@@ -55,6 +62,10 @@ class ExecutorJob implements Job {
 
 /** How long the kill of a child may take before its task is settled all the same. */
 const KILL_MS = 5_000;
+
+/** How long a task may clean up after SIGUSR1 before its child is killed. */
+const SOFT_MS = 10_000;
+const SIGUSR1 = constants.signals.SIGUSR1;
 
 /**
  * Runs accepted requests: one after the other per slot, in the order of arrival, each within its limits.
@@ -159,8 +170,23 @@ export class Executor {
   terminate(request: Request, signum: number | null): void {
     request.termination = { signum };
     if (request.state !== 'running') return;
+    if (signum === SIGUSR1) return this.#terminateSoftly(request);
     request.cancellation?.abort(new TaskRevokedError('terminated'));
     this.#finish(request, undefined, this.#kill(request, signum ?? 'SIGTERM'));
+  }
+
+  /** Python's children take SIGUSR1 for their soft time limit: the task may clean up. Who does not end is ended. */
+  #terminateSoftly(request: Request): void {
+    const { clock } = this.#parts.app;
+    const ended = deferred<void>();
+    request.onRunEnded = () => ended.resolve();
+    const timer = clock.setTimer(SOFT_MS, () => ended.resolve());
+    request.cancellation?.abort(new SoftTimeLimitExceeded());
+    const killed = ended.promise.then(() => {
+      timer.cancel();
+      return this.#kill(request, 'SIGKILL');
+    });
+    this.#finish(request, undefined, killed);
   }
 
   /** Cuts a run short so that its message can run again; its child, where it has one, is ended. */
@@ -215,7 +241,9 @@ export class Executor {
     let outcome: Outcome;
     try {
       outcome = await pool.run(job, cancellation);
+      request.onRunEnded?.();
     } catch (error) {
+      request.onRunEnded?.();
       if (request.state !== 'running') return;
       if (error instanceof DecodeError || error instanceof InvalidTaskError) return this.#malformed(request, error);
       outcome = failure(app, request.task, error);

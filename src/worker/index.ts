@@ -7,3 +7,5 @@ export { nodeName } from './node-name.ts';
 export { deadLetterQueue } from '../messaging/dead-letter.ts';
 export { HealthServer, type HealthOptions } from './health.ts';
 export type { WorkerVitals } from './vitals.ts';
+export type { PoolFactory, PoolOptions } from '../pools/names.ts';
+export type { Job, Pool } from '../pools/pool.ts';

@@ -1,7 +1,7 @@
 import type { AppSource } from '../app/load-source.ts';
 import type { Celery } from '../app/celery.ts';
 import { UsageError } from '../errors.ts';
-import { createPool, type PoolOptions } from '../pools/names.ts';
+import { createPool, type PoolFactory, type PoolOptions } from '../pools/names.ts';
 import type { Pool } from '../pools/pool.ts';
 import { PoolSet } from '../pools/pool-set.ts';
 import { durationMs, type Duration } from '../runtime/duration.ts';
@@ -17,8 +17,8 @@ export interface WorkerOptions {
   readonly excludeQueues?: readonly string[] | undefined;
   /** Tasks at a time, or children where the pool has some. @default setting `workerConcurrency`, else what the pool finds right */
   readonly concurrency?: number | undefined;
-  /** `async`, `process`, `thread`, `solo`; a pool of your own. @default setting `workerPool` */
-  readonly pool?: string | Pool | undefined;
+  /** `async`, `process`, `thread`, `solo`; a pool of your own, or what makes it. @default setting `workerPool` */
+  readonly pool?: string | Pool | PoolFactory | undefined;
   /**
    * Where children of a process or thread pool find the app: path, or file URL, of a module that exports it.
    * It must not start a worker when it is imported.
@@ -67,8 +67,7 @@ export interface WorkerExit {
 export function createPools(app: Celery, hostname: string, options: WorkerOptions): PoolSet {
   refuseInChild();
   const common = poolOptions(app, hostname, options);
-  const main =
-    typeof options.pool === 'object' ? options.pool : createPool(options.pool ?? poolSetting(app), app, common);
+  const main = mainPool(app, options.pool ?? poolSetting(app, common), common);
   return new PoolSet(main, (name) => createPool(name, app, { ...common, concurrency: null }));
 }
 
@@ -129,7 +128,18 @@ function poolOptions(app: Celery, hostname: string, options: WorkerOptions): Poo
   };
 }
 
-/** Celery's default pool forks; here that setting's default means the event loop. */
-function poolSetting(app: Celery): string {
-  return app.conf.workerPool === 'prefork' ? 'async' : app.conf.workerPool;
+function mainPool(app: Celery, pool: string | Pool | PoolFactory, common: PoolOptions): Pool {
+  if (typeof pool === 'function') return pool(app, common);
+  return typeof pool === 'object' ? pool : createPool(pool, app, common);
+}
+
+/**
+ * `prefork` means child processes. Only where it is nothing but Celery's default (preset `celery`) and children could
+ * not find the app, the event loop takes over.
+ */
+function poolSetting(app: Celery, { source }: PoolOptions): string {
+  const { workerPool, preset } = app.conf;
+  if (workerPool !== 'prefork' || source !== undefined || preset !== 'celery') return workerPool;
+  app.log.warn({ workerPool }, 'no appModule says where children find the app: tasks run in the event loop');
+  return 'async';
 }

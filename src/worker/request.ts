@@ -41,6 +41,8 @@ export class Request {
   /** The worker stops and does not wait for it. */
   abandoned = false;
   termination: Termination | undefined;
+  /** Told when its code is over, where somebody waits for that. */
+  onRunEnded: (() => void) | undefined;
   /** Why the worker cut it short. */
   cancelled: Error | undefined;
   /** `clock.monotonic()` since when it waits for a slot. */

@@ -1,3 +1,4 @@
+import { writeFileSync } from 'node:fs';
 import { setTimeout as wait } from 'node:timers/promises';
 import { Celery, Ignore, Reject, type CeleryOptions } from '../../src/index.ts';
 
@@ -44,6 +45,11 @@ export function poolApp(options: CeleryOptions = {}): Celery {
     } catch {
       return (ctx.signal.reason as Error).name;
     }
+  });
+  app.task('tidies', { bind: true }, async (ctx, path: string) => {
+    await wait(60_000, undefined, { signal: ctx.signal }).catch(() => {});
+    await wait(500);
+    writeFileSync(path, `${process.pid} ${(ctx.signal.reason as Error).name}`);
   });
   app.task('spin', { acksLate: false }, (ms: number) => {
     const until = performance.now() + ms;

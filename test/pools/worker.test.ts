@@ -1,3 +1,6 @@
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { describe, expect, test } from 'vitest';
 import { exchange, queue, type CeleryError } from '../../src/index.ts';
@@ -118,6 +121,18 @@ describe.each(['process', 'thread'])('%s pool in a worker', (pool) => {
       message: expect.stringMatching(/^Worker exited prematurely: exitcode 3 Job: \d+\.$/) as string,
     });
   });
+});
+
+test('SIGUSR1 is the soft limit, as in Python: the task may clean up and its child lives on', async () => {
+  const { app, worker } = await start({ pool: 'process', concurrency: 1 });
+  const path = join(mkdtempSync(join(tmpdir(), 'celeriac-tidy-')), 'tidied');
+  const tidy = await app.send('tidies', [path]);
+  await until(() => worker.active === 1, { message: 'it runs' });
+  await app.control.terminate(tidy.id, { signal: 'SIGUSR1' });
+  expect(await codeOf(tidy.get({ timeout: '30s' }))).toBe('ERR_TASK_REVOKED');
+  const pid = await get(app, 'pid', []);
+  expect(readFileSync(path, 'utf8')).toBe(`${String(pid)} SoftTimeLimitExceeded`);
+  rmSync(dirname(path), { recursive: true });
 });
 
 test('a killed process: the message names the signal, its task runs again elsewhere', async () => {
