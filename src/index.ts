@@ -18,6 +18,7 @@ export type {
 export type { TaskHooks } from './app/hooks.ts';
 export type { DeliveryInfo, TaskRequest } from './app/request.ts';
 export type { StandardSchema } from './app/schema.ts';
+export type { MovedTasks, MoveTasksOptions, WaitingTask } from './app/move-tasks.ts';
 export type { SignalHandler, SignalName, SignalOptions, Signals } from './app/signals.ts';
 export type { DefineTask, RemoteTask, Task, TaskOf } from './app/task.ts';
 export type { ErrorFilter, TaskOptions } from './app/task-options.ts';

@@ -47,6 +47,7 @@ import { EventStream, type EventStreamOptions } from './event-stream.ts';
 import { Lamport } from './lamport.ts';
 import { Settings } from './layered-settings.ts';
 import { Lineage } from './lineage.ts';
+import { moveTasks, type MovedTasks, type MoveTasksOptions } from './move-tasks.ts';
 import { periodicCall, type PeriodicArguments, type PeriodicOptions } from './periodic-call.ts';
 import { PeriodicTable } from './periodic.ts';
 import { Publisher } from './publisher.ts';
@@ -435,6 +436,20 @@ export class Celery {
   get control(): Control {
     this.#control ??= new Control(this);
     return this.#control;
+  }
+
+  /**
+   * Moves tasks that wait: to another queue, or to another broker. Each is taken away after its new place owns it: a kill
+   * on the way may leave one on both sides, never on neither.
+   *
+   * @example
+   * await app.moveTasks({ tasks: ['video.encode'], to: 'slow' });
+   * await app.moveTasks({ queues: ['mail'], to: ({ queue }) => queue, destination: appOnTheNewBroker });
+   *
+   * Source: celery.contrib.migrate.
+   */
+  moveTasks(options: MoveTasksOptions): Promise<MovedTasks> {
+    return moveTasks(this, options);
   }
 
   /** Messages that killed their workers too often: see them, run them again, drop them. */

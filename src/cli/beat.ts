@@ -8,6 +8,7 @@ import type { Celery } from '../app/celery.ts';
 import type { LogLevel } from '../runtime/logger.ts';
 import { onStopSignals } from '../runtime/signals.ts';
 import { addDaemonOptions, daemonize, type DaemonFlags } from './daemon.ts';
+import { withDaemonSettings } from './daemon-settings.ts';
 import { EXIT } from './exit.ts';
 import { jsonFormat } from './logging/json-format.ts';
 import { LEVEL_NAMES, parseLevel } from './logging/levels.ts';
@@ -39,7 +40,8 @@ export function addBeat(program: Command, session: Session): void {
     .option('-f, --logfile <file>', 'log of the process in the background')
     .addOption(new Option('-I, --include <modules>', 'more files with tasks').argParser(moreNames))
     .option('-j, --json', 'the log as lines of JSON')
-    .action(async (settings: readonly string[], flags: BeatFlags) => {
+    .action(async (settings: readonly string[], typed: BeatFlags) => {
+      const flags = await withDaemonSettings(session, 'beat', typed);
       const undo = await daemonize(session, flags);
       if (undo === 'detached') return;
       try {

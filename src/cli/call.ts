@@ -82,9 +82,9 @@ export function addCall(program: Command, session: Session): void {
     .addOption(new Option('--countdown <seconds>', 'run no sooner than this long from now').argParser(seconds))
     .option('--expires <time>', 'not worth running afterwards (ISO 8601, or seconds from now)')
     .option('--serializer <name>', 'how arguments travel')
-    .option('--queue <name>')
-    .option('--exchange <name>')
-    .option('--routing-key <key>')
+    .option('--queue <name>', 'send it here')
+    .option('--exchange <name>', 'send it to this exchange, with --routing-key')
+    .option('--routing-key <key>', 'what the exchange chooses queues by')
     .option('-j, --json', 'print {"id": …}')
     .action(async (task: string, flags: CallFlags) => {
       const args = readArgs(flags.args);

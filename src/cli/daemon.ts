@@ -37,7 +37,8 @@ export function addDaemonOptions(command: Command): Command {
     .option('--executable <file>', 'Node to run in the background with');
 }
 
-function octal(text: string): number {
+/** @throws {InvalidArgumentError} for a text that is no octal number */
+export function octal(text: string): number {
   if (!/^(0o?)?[0-7]{1,3}$/.test(text)) throw new InvalidArgumentError('Expected an octal number, such as 022.');
   return Number.parseInt(text.replace('o', ''), 8);
 }

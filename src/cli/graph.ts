@@ -9,6 +9,7 @@ import { addBootsteps } from './graph-bootsteps.ts';
 
 interface GraphFlags {
   readonly mermaid?: boolean;
+  readonly json?: boolean;
   readonly timeout: number;
 }
 
@@ -28,6 +29,7 @@ export function addGraph(program: Command, session: Session): void {
     .description('workers with their slots, the broker and the result backend')
     .argument('[settings...]', 'nodes:a,b threads:2,4 broker:URL backend:URL wmax:4 tmax:3 generic:1 enumerate:1')
     .option('--mermaid', 'Mermaid instead of DOT')
+    .option('-j, --json', 'the workers as JSON')
     .addOption(
       new Option('-t, --timeout <seconds>', 'longest silence to wait for').argParser(seconds).default(1, '1.0'),
     )
@@ -37,6 +39,7 @@ export function addGraph(program: Command, session: Session): void {
       const app = await session.app();
       const broker = settings.get('broker') ?? (await app.transport()).displayUrl;
       const backend = settings.get('backend') ?? (await app.backend()).displayUrl;
+      if (flags.json) return session.json({ broker, backend, workers: found });
       session.print(draw(found, { broker, backend, settings })[flags.mermaid ? 'mermaid' : 'dot']());
     });
 }

@@ -16,6 +16,7 @@ import { Beat } from '../beat/beat.ts';
 import { banner } from './banner.ts';
 import { storeOf } from './beat.ts';
 import { addDaemonOptions, daemonize, expandFile, type DaemonFlags } from './daemon.ts';
+import { withDaemonSettings } from './daemon-settings.ts';
 import { CommandError, EXIT } from './exit.ts';
 import type { Output } from './io.ts';
 import { nodeName } from '../worker/node-name.ts';
@@ -119,7 +120,8 @@ export function addWorker(program: Command, session: Session): void {
         'go back to the broker. Exit codes: 0 stopped, 1 interrupted or failed, 69 broker out of reach at the start.\n',
     )
     .action(async (settings: readonly string[], typed: WorkerFlags) => {
-      const flags = { ...typed, ...namedFiles(typed) };
+      const set = await withDaemonSettings(session, 'worker', typed);
+      const flags = { ...set, ...namedFiles(set) };
       const undo = await daemonize(session, flags);
       if (undo === 'detached') return;
       const app = await session.app('tasks');

@@ -21,7 +21,7 @@ export interface Moving {
    * Another message and address for each; then nothing is declared, and what no queue takes is an error.
    * @default as it is, to where it was
    */
-  readonly readdress?: ((delivery: Delivery) => { readonly message: Message; readonly to: Destination }) | undefined;
+  readonly readdress?: ((delivery: Delivery) => Readdressed | Promise<Readdressed>) | undefined;
   /** Acknowledge at the source. @default true */
   readonly acknowledge?: boolean | undefined;
   /** Most messages to move. @default all */
@@ -30,6 +30,11 @@ export interface Moving {
   readonly onMoved?: ((progress: Progress) => void) | undefined;
   /** Ends between two messages. */
   readonly signal?: AbortSignal | undefined;
+}
+
+interface Readdressed {
+  readonly message: Message;
+  readonly to: Destination;
 }
 
 export interface Progress {
@@ -68,7 +73,7 @@ export async function moveMessages(moving: Moving): Promise<Moved> {
 
   const send = async (delivery: Delivery): Promise<void> => {
     if (moving.readdress) {
-      const { message, to } = moving.readdress(delivery);
+      const { message, to } = await moving.readdress(delivery);
       await destination.publish(message, to, { mandatory: true });
     } else await destination.publish(delivery.message, addressOf(delivery, renamed));
     if (moving.acknowledge ?? true) await delivery.ack();

@@ -1,5 +1,5 @@
 import { execFileSync } from 'node:child_process';
-import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
@@ -151,6 +151,30 @@ test('completion in a real bash', async () => {
     env: { ...process.env, PATH: `${folder}:${process.env['PATH']}` },
   });
   expect(String(shown)).toBe('active active_queues\n');
+});
+
+/** A `celeriac` that runs from the sources. */
+function onPath(): NodeJS.ProcessEnv {
+  const main = new URL('../../src/cli/main.ts', import.meta.url).pathname;
+  const script = `#!/bin/sh\nexec "${process.execPath}" --import tsx "${main}" "$@"\n`;
+  writeFileSync(at('celeriac'), script, { mode: 0o755 });
+  return { ...process.env, PATH: `${folder}:${process.env['PATH']}` };
+}
+
+test.skipIf(!existsSync('/usr/bin/zsh'))('completion in a real zsh (skipped where there is none)', async () => {
+  writeFileSync(at('script.zsh'), (await cli(['completion', 'zsh'])).out);
+  // Outside of its line editor, what would be offered is printed.
+  const script = `autoload -U compinit; compinit -u -d ${at('dump')}; compadd() { print -r -- \${(P)2}; }; _files() { print files; }
+    . ${at('script.zsh')}; words=(celeriac inspect act); CURRENT=3; _celeriac; words=(celeriac worker -A ''); CURRENT=4; _celeriac`;
+  const shown = execFileSync('zsh', ['-f', '-c', script], { env: onPath() });
+  expect(String(shown)).toBe('active active_queues\nfiles\n');
+});
+
+test.skipIf(!existsSync('/usr/bin/fish'))('completion in a real fish (skipped where there is none)', async () => {
+  writeFileSync(at('script.fish'), (await cli(['completion', 'fish'])).out);
+  const script = `source ${at('script.fish')}; complete -C 'celeriac inspect act'`;
+  const shown = execFileSync('fish', ['--no-config', '-c', script], { env: { ...onPath(), HOME: folder } });
+  expect(String(shown)).toBe('active\nactive_queues\n');
 });
 
 test('commands of a plug-in, named in package.json', async () => {
