@@ -71,8 +71,9 @@ export class DelayedLevels {
   }
 
   /** Lets delayed messages reach a queue through its exchange. Source: `bind_queue_to_native_delayed_delivery_exchange`. */
-  async admit({ name, exchange: own, routingKey }: Queue): Promise<void> {
-    if (own === undefined || own.type === 'direct' || own.name === '' || name.startsWith('celeryev.')) return;
+  async admit({ name, exchange: own, routingKey, noAck }: Queue): Promise<void> {
+    // Mailboxes and events are read without acknowledging: nothing that is due later goes there.
+    if (own === undefined || own.type === 'direct' || own.name === '' || noAck === true) return;
     await this.#declared();
     const key = routingKey.startsWith('#') ? routingKey : `#.${routingKey}`;
     await this.#once(`queue ${name}`, async () => {
