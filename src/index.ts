@@ -31,6 +31,7 @@ export type { SkewOptions } from './canvas/skew.ts';
 export type { StampingVisitor, StampOptions, StampValues } from './canvas/stamp.ts';
 export type { AnySignature, Errback, FailedRequest, Signature } from './canvas/types.ts';
 export * from './errors.ts';
+export { broadcast, type BroadcastQueueOptions } from './messaging/broadcast.ts';
 export { exchange, queue, type Exchange, type ExchangeType, type Queue } from './messaging/entity.ts';
 export type { ResultTuple } from './protocol/result.ts';
 export type { SignatureDict } from './protocol/task-message.ts';

@@ -1,6 +1,7 @@
 import type { CallOptions } from '../canvas/call-options.ts';
 import { wireOptions, type WireOptions } from '../canvas/wire-options.ts';
-import type { Entity } from '../messaging/entity.ts';
+import { isBroadcast } from '../messaging/broadcast.ts';
+import type { Entity, Queue } from '../messaging/entity.ts';
 import type { Destination } from '../transports/transport.ts';
 import type { Config } from './config.ts';
 import type { QueueTable } from './queues.ts';
@@ -77,7 +78,7 @@ export class AddressBook {
     const { exchange, routingKey, deliveryMode, queue } = this.#queues.destinationOf(found);
     return {
       to: { exchange, routingKey },
-      declares: queue === undefined ? [] : [queue],
+      declares: declared(queue),
       deliveryMode,
       queueName: queue?.name ?? routingKey,
       queueGiven: said.queue !== undefined,
@@ -91,6 +92,12 @@ function routedName({ task, kwargs }: RoutedCall): string {
   if (task !== 'celery.map' && task !== 'celery.starmap') return task;
   const inner = (kwargs['task'] as { readonly task?: unknown } | null | undefined)?.task;
   return typeof inner === 'string' ? inner : task;
+}
+
+/** Of a broadcast the exchange alone: the queue would fill, and nobody would read it. */
+function declared(queue: Queue | undefined): readonly Entity[] {
+  if (queue === undefined) return [];
+  return isBroadcast(queue) && queue.exchange !== undefined ? [queue.exchange] : [queue];
 }
 
 function routeOptions(options: WireOptions): RouteOptions {

@@ -44,7 +44,9 @@ const byText = (a: unknown, b: unknown): number => (JSON.stringify(a) < JSON.str
 /** Rows under names that are the same on both sides, sorted, without what the list above leaves out. */
 function comparable({ queues, exchanges, bindings, consumers }: Topology): Topology {
   const gossips = queues
-    .filter(({ name, arguments: args }) => String(name).startsWith('celeryev.') && JSON.stringify(args).includes(',2000]'))
+    .filter(
+      ({ name, arguments: args }) => String(name).startsWith('celeryev.') && JSON.stringify(args).includes(',2000]'),
+    )
     .map(({ name }) => name);
   const clean = (rows: readonly Row[], key: string): Row[] =>
     rows
@@ -56,7 +58,9 @@ function comparable({ queues, exchanges, bindings, consumers }: Topology): Topol
           .replace(new RegExp(UUID, 'g'), 'OID')
           // What the broker says of quorum queues, which cannot be exclusive.
           .replace('"exclusive":""', '"exclusive":false');
-        return JSON.parse(text, (_key, value: unknown) => (Array.isArray(value) ? value.toSorted(byText) : value)) as Row;
+        return JSON.parse(text, (_key, value: unknown) =>
+          Array.isArray(value) ? value.toSorted(byText) : value,
+        ) as Row;
       })
       .filter((row) => !String(row[key]).endsWith('.reply.celery.pidbox'))
       .sort(byText);

@@ -11,6 +11,7 @@ import { pythonCalls, pythonWorker, type PythonSide } from '../support/python.ts
 import { startRabbit, type RabbitServer } from '../support/rabbitmq.ts';
 import { until } from '../support/until.ts';
 import { delayedInterop } from './amqp-delayed.ts';
+import { routingInterop } from './amqp-routing.ts';
 import { rpcInterop } from './amqp-rpc.ts';
 import { interopMatrix } from './matrix.ts';
 
@@ -58,6 +59,7 @@ for (const [kind, settings, config] of KINDS) {
 
 rpcInterop(reason, node);
 delayedInterop(reason, node);
+routingInterop(reason, node);
 
 describe.skipIf(reason !== undefined)('what only AMQP has', () => {
   test('headers of Python beyond 32 bits are read, and ours by Python', async () => {

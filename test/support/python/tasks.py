@@ -15,6 +15,12 @@ app.conf.update(
 )
 app.conf.update(json.loads(os.environ.get("INTEROP_CONFIG", "{}")))
 
+if app.conf.get("interop_broadcast"):
+    from kombu import Queue
+    from kombu.common import Broadcast
+
+    app.conf.task_queues = [Queue("celery"), Broadcast(app.conf.interop_broadcast)]
+
 
 @app.task(name="py.echo")
 def echo(value):
