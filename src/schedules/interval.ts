@@ -11,14 +11,20 @@ export interface IntervalOptions {
   readonly relative?: boolean | undefined;
 }
 
+const DAY_MS = 86_400_000;
 const UNITS: readonly (readonly [string, number])[] = [
-  ['day', 86_400_000],
+  ['day', DAY_MS],
   ['hour', 3_600_000],
   ['minute', 60_000],
   ['second', 1000],
 ];
 
-/** Runs a fixed time after the last run; runs that were missed are not made up. Source: `celery.schedules.schedule`. */
+/**
+ * Runs a fixed time after the last run; runs that were missed are not made up. Source: `celery.schedules.schedule`.
+ *
+ * Differs: Celery adds the interval to the time on the wall, so that one over a change of the clock is an hour longer or
+ * shorter. This one is as long as it says.
+ */
 export class Interval implements Schedule {
   readonly everyMs: number;
   readonly relative: boolean;
@@ -32,18 +38,23 @@ export class Interval implements Schedule {
   }
 
   next(lastRunMs: number, { timezone }: ScheduleContext): number {
-    const ends = lastRunMs + this.everyMs;
-    return this.relative ? this.#align(ends, timezone) : ends;
+    return this.relative ? this.#aligned(lastRunMs, timezone) : lastRunMs + this.everyMs;
   }
 
-  /** Source: `celery.utils.time.delta_resolution`. */
-  #align(ms: number, timezone: string): number {
-    const unit = UNITS.find(([name, unitMs]) => name !== 'second' && this.everyMs >= unitMs)?.[0];
-    if (unit === undefined) return Math.floor(ms / 1000) * 1000;
+  /**
+   * Days are counted on the wall clock. Shorter units are not: an hour that comes twice has two starts.
+   * Source: `celery.utils.time.delta_resolution`.
+   */
+  #aligned(lastRunMs: number, timezone: string): number {
+    const unitMs = UNITS.find(([, ms]) => this.everyMs >= ms)?.[1] ?? 1000;
     const zone = new Zone(timezone);
-    const { year, month, day, hour, minute } = zone.wall(ms);
-    if (unit === 'day') return zone.instant(year, month, day, 0, 0);
-    return zone.instant(year, month, day, hour, unit === 'hour' ? 0 : minute);
+    if (unitMs === DAY_MS) {
+      const end = new Date(lastRunMs + zone.offset(lastRunMs) + this.everyMs);
+      return zone.instant(end.getUTCFullYear(), end.getUTCMonth() + 1, end.getUTCDate(), 0, 0);
+    }
+    const end = lastRunMs + this.everyMs;
+    const offset = zone.offset(end);
+    return Math.floor((end + offset) / unitMs) * unitMs - offset;
   }
 
   toString(): string {

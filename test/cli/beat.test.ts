@@ -1,4 +1,4 @@
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -35,6 +35,17 @@ test('celeriac beat -S refuses what is not there', async () => {
   const { io, err } = testIo();
   expect(await run(['beat', '-A', FILE, '-S', 'nothing'], io)).toBe(1);
   expect(err()).toContain('no scheduler "nothing"');
+});
+
+test('celeriac beat refuses the pidfile of a beat that runs', async () => {
+  vi.resetModules();
+  const folder = mkdtempSync(join(tmpdir(), 'celeriac-beat-'));
+  const pidfile = join(folder, 'beat.pid');
+  writeFileSync(pidfile, `${process.ppid}\n`);
+  const { io, err } = testIo({ cwd: folder });
+  expect(await run(['beat', '-A', FILE, '--pidfile', pidfile], io)).toBe(73);
+  expect(err()).toContain(`process ${process.ppid} is running`);
+  rmSync(folder, { recursive: true });
 });
 
 test('celeriac schedule shows and changes entries', async () => {
