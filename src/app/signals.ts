@@ -104,7 +104,7 @@ export interface Signals {
   celerydAfterSetup: WorkerEvent & { readonly conf: Config };
   workerInit: WorkerEvent;
   workerReady: WorkerEvent;
-  workerShuttingDown: WorkerEvent & { readonly how: 'warm' | 'cold'; readonly reason: string };
+  workerShuttingDown: WorkerEvent & { readonly how: 'warm' | 'soft' | 'cold'; readonly reason: string };
   workerShutdown: WorkerEvent;
   /** In the worker, before a pool starts a child. */
   workerBeforeCreateProcess: { readonly sender: string };

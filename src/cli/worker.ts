@@ -117,7 +117,9 @@ export function addWorker(program: Command, session: Session): void {
     .addHelpText(
       'after',
       '\nSIGTERM, or Ctrl-C once: finish what runs, then stop. Ctrl-C twice, or SIGQUIT: stop now, unfinished tasks\n' +
-        'go back to the broker. Exit codes: 0 stopped, 1 interrupted or failed, 69 broker out of reach at the start.\n',
+        'go back to the broker; with worker_soft_shutdown_timeout they have that long, and the next signal stops now.\n' +
+        'REMAP_SIGTERM=SIGQUIT makes SIGTERM do the same. One more signal: leave at once.\n' +
+        'Exit codes: 0 stopped, 1 interrupted, failed or broker lost for good, 69 broker out of reach at the start.\n',
     )
     .action(async (settings: readonly string[], typed: WorkerFlags) => {
       const set = await withDaemonSettings(session, 'worker', typed);
@@ -255,14 +257,15 @@ async function runWorker(
     // Celery's codes: Ctrl-C once is 1; whatever ends in a cold stop is 0.
     interrupted = how === 'warm' && signal === 'SIGINT';
     if (signal === 'SIGINT' && how === 'warm') session.note('\nworker: hitting Ctrl+C again stops without waiting');
-    app.log.warn({ signal, running: worker.active }, how === 'warm' ? 'warm shutdown' : 'cold shutdown');
+    app.log.warn({ signal, running: worker.active }, `${how} shutdown`);
     void worker.stop(how, signal);
   };
   const undebuggable = (error: unknown): void => app.log.error({ error }, 'this process cannot be looked at');
   const bench = io.env['C_BENCH'] || io.env['CELERY_BENCH'];
   const every = Number(io.env['C_BENCH_EVERY'] || io.env['CELERY_BENCH_EVERY'] || 1_000);
   const endBench = bench ? benchmark(app, (line) => session.note(line), every) : undefined;
-  const undoSignals = onStopSignals({ source: io.signals, env: io.env, stop });
+  const soft = app.conf.workerSoftShutdownTimeout > 0;
+  const undoSignals = onStopSignals({ source: io.signals, env: io.env, soft, stop });
   const undoDebug = onDebugSignals({
     source: io.signals,
     env: io.env,
@@ -278,7 +281,11 @@ async function runWorker(
     if (health) app.log.info({ address: health.address }, 'health server listens');
     await using _beat = flags.beat ? embeddedBeat(session, app, flags) : undefined;
     const { error } = await worker.run();
-    if (error !== undefined) throw error;
+    if (error !== undefined) {
+      // A broker that was there and is given up is Celery's 1; one that never was is told apart.
+      if (worker.vitals?.connects) throw new CommandError(error.message, { cause: error });
+      throw error;
+    }
     return interrupted ? EXIT.failure : EXIT.ok;
   } finally {
     endBench?.();

@@ -6,13 +6,15 @@ export interface SignalSource {
   off(signal: NodeJS.Signals, listener: (signal: NodeJS.Signals) => void): unknown;
 }
 
-export type StopHow = 'warm' | 'cold' | 'now';
+export type StopHow = 'warm' | 'soft' | 'cold' | 'now';
 
 export interface StopSignalOptions {
   readonly source: SignalSource;
   /** `REMAP_SIGTERM=SIGQUIT` makes SIGTERM a cold stop, for platforms that send nothing else. */
   readonly env: Readonly<Record<string, string | undefined>>;
-  /** `warm`: finish what runs. `cold`: give it back and stop. `now`: leave at once, nothing helped. */
+  /** A cold stop is preceded by a soft one: what runs has a while to finish. @default false */
+  readonly soft?: boolean | undefined;
+  /** `warm`: finish what runs. `soft`: finish what is quick. `cold`: give it back and stop. `now`: leave at once. */
   readonly stop: (how: StopHow, signal: NodeJS.Signals) => void;
 }
 
@@ -20,25 +22,32 @@ export interface StopSignalOptions {
 const STOP_SIGNALS: readonly NodeJS.Signals[] = ['SIGTERM', 'SIGINT', 'SIGQUIT'];
 
 /** What the next signal asks for, given what was asked for before. */
-function nextStop(signal: NodeJS.Signals, asked: StopHow | undefined, remapped: boolean): StopHow | undefined {
+function nextStop(
+  signal: NodeJS.Signals,
+  asked: StopHow | undefined,
+  { remapped, quit }: { readonly remapped: boolean; readonly quit: 'soft' | 'cold' },
+): StopHow | undefined {
   if (asked === 'cold' || asked === 'now') return 'now';
-  if (signal === 'SIGQUIT' || (signal === 'SIGTERM' && remapped)) return 'cold';
-  if (signal === 'SIGINT') return asked === 'warm' ? 'cold' : 'warm';
+  const quits = signal === 'SIGQUIT' || (signal === 'SIGTERM' && remapped);
+  if (asked === 'soft') return quits || signal === 'SIGINT' ? 'cold' : undefined;
+  if (quits) return quit;
+  if (signal === 'SIGINT') return asked === 'warm' ? quit : 'warm';
   // A second SIGTERM repeats what is under way: supervisors send it again and again.
   return asked === 'warm' ? undefined : 'warm';
 }
 
 /**
  * SIGTERM: warm. SIGINT: warm, the second time cold. SIGQUIT: cold. Any further one after cold: now.
+ * Where there is a soft stop, it comes before the cold one.
  * @returns a function that stops listening; harmless twice
  *
  * Source: `celery.apps.worker.install_worker_*_handler`.
  */
-export function onStopSignals({ source, env, stop }: StopSignalOptions): () => void {
-  const remapped = env['REMAP_SIGTERM'] === 'SIGQUIT';
+export function onStopSignals({ source, env, soft, stop }: StopSignalOptions): () => void {
+  const rules = { remapped: env['REMAP_SIGTERM'] === 'SIGQUIT', quit: soft === true ? 'soft' : 'cold' } as const;
   let asked: StopHow | undefined;
   const listener = (signal: NodeJS.Signals): void => {
-    const how = nextStop(signal, asked, remapped);
+    const how = nextStop(signal, asked, rules);
     if (how === undefined) return;
     asked = how;
     stop(how, signal);

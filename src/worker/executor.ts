@@ -148,9 +148,14 @@ export class Executor {
     return waiting.filter((request) => request.state === 'waiting');
   }
 
+  /** Nothing runs, and everything that ran is settled. */
+  get isIdle(): boolean {
+    return this.#running.size === 0 && this.#settling === 0;
+  }
+
   /** Resolves when nothing runs and everything that ran is settled. */
   idle(): Promise<void> {
-    if (this.#running.size === 0 && this.#settling === 0) return Promise.resolve();
+    if (this.isIdle) return Promise.resolve();
     this.#idle ??= deferred();
     return this.#idle.promise;
   }
@@ -160,7 +165,7 @@ export class Executor {
     for (const lane of this.#lanes.values()) {
       for (let request = lane.take(); request !== undefined; request = lane.take()) void this.#start(request, lane);
     }
-    if (this.#idle && this.#running.size === 0 && this.#settling === 0) {
+    if (this.#idle && this.isIdle) {
       this.#idle.resolve();
       this.#idle = undefined;
     }
@@ -198,15 +203,21 @@ export class Executor {
   }
 
   /**
-   * Cold stop: aborts what runs and forgets it. Its outcome changes nothing any more; a late-ack message is
-   * returned with the connection, so the task runs again.
+   * Cold stop: aborts what runs. Unless it still succeeds, or retries itself, it counts as cancelled; a late-ack message
+   * is returned with the connection, so the task runs again.
    */
   abandon(reason: Error): void {
     for (const request of this.#running) {
-      request.abandoned = true;
+      request.cancelled = reason;
       request.cancelTimers();
       request.cancellation?.abort(reason);
     }
+  }
+
+  /** Ends the code of what did not react to `abandon`, and tells. Resolves in any case. */
+  async cancelRest(): Promise<void> {
+    for (const request of [...this.#running]) this.#finish(request, undefined, this.#kill(request, 'SIGTERM'));
+    await this.idle();
   }
 
   /** Hot path: kept flat. 1 check again, 2 read the body, 3 run, 4 finish. */
@@ -306,14 +317,11 @@ export class Executor {
     if (request.state !== 'running') return;
     request.state = 'over';
     request.cancelTimers();
-    if (request.abandoned && outcome?.kind !== 'success') return this.#leave(request);
     this.#settling++;
-    const settleNow = (): Promise<void> =>
-      outcome === undefined
-        ? this.#settleEnded(request)
-        : lost(outcome)
-          ? this.#settleLost(request, outcome)
-          : settle(this.#parts, request, outcome);
+    const settleNow = (): Promise<void> => {
+      if (outcome === undefined || cutOff(request, outcome)) return this.#settleEnded(request);
+      return lost(outcome) ? this.#settleLost(request, outcome) : settle(this.#parts, request, outcome);
+    };
     const settled = before === undefined ? settleNow() : before.then(settleNow);
     this.#free(request);
     void settled.then(() => {
@@ -406,6 +414,12 @@ export class Executor {
       log.warn({ error, taskId: request.id, task: request.displayName, app: app.main }, 'STARTED could not be stored');
     }
   }
+}
+
+/** Whether a run ended only because its worker cut it short: its message is settled as if it had not ended. */
+function cutOff(request: Request, outcome: Outcome): boolean {
+  if (request.cancelled === undefined || outcome.kind === 'success') return false;
+  return outcome.kind !== 'retry' || !request.acknowledged;
 }
 
 function lost(outcome: Outcome): outcome is Failure {

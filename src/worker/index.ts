@@ -1,5 +1,5 @@
 export { Worker } from './worker.ts';
-export type { StopMode, WorkerExit, WorkerOptions } from './options.ts';
+export type { StopMode, StopOptions, WorkerExit, WorkerOptions } from './options.ts';
 export type { AutoscaleOptions, AutoscalePolicy, Load } from './autoscale.ts';
 export { consumerStep, type ConsumerStepOptions } from './consumer-step.ts';
 export type { ConsumerScope, Step, StepScope, StepSource } from '../app/steps.ts';

@@ -53,8 +53,16 @@ export interface WorkerOptions {
   readonly withoutMingle?: boolean | undefined;
 }
 
-/** `warm`: running tasks finish. `cold`: their signals abort, what is not acknowledged goes back. */
-export type StopMode = 'warm' | 'cold';
+/**
+ * `warm`: running tasks finish. `soft`: they have `workerSoftShutdownTimeout` to finish, then as `cold`.
+ * `cold`: their signals abort, what is not acknowledged goes back.
+ */
+export type StopMode = 'warm' | 'soft' | 'cold';
+
+export interface StopOptions {
+  /** How long running tasks may go on before they are cut short. @default for `soft`: setting `workerSoftShutdownTimeout`; for `warm`: `drainTimeout` */
+  readonly timeout?: Duration | undefined;
+}
 
 /** How a worker's run ended. */
 export interface WorkerExit {
@@ -80,9 +88,12 @@ export function defaultLimits(app: Celery, { timeLimit, softTimeLimit }: WorkerO
   };
 }
 
-/** How long a warm stop waits for running tasks; null: as long as they take. */
-export function drainLimitMs(app: Celery, { drainTimeout }: WorkerOptions): number | null {
-  return limitMs(drainTimeout, app.conf.drainTimeout);
+/** How long a stop waits for running tasks; null: as long as they take. */
+export function patienceMs(app: Celery, mode: StopMode, worker: WorkerOptions, stop: StopOptions): number | null {
+  if (mode === 'cold') return 0;
+  if (stop.timeout !== undefined) return durationMs(stop.timeout);
+  const { drainTimeout, workerSoftShutdownTimeout } = app.conf;
+  return mode === 'soft' ? workerSoftShutdownTimeout * 1000 : limitMs(worker.drainTimeout, drainTimeout);
 }
 
 /** Source: celery.worker.state `REVOKES_MAX`, `REVOKE_EXPIRES`. */

@@ -38,8 +38,6 @@ export class Request {
   /** Unix time in milliseconds at which the run began. */
   startedMs: number | undefined;
   acknowledged = false;
-  /** The worker stops and does not wait for it. */
-  abandoned = false;
   termination: Termination | undefined;
   /** Told when its code is over, where somebody waits for that. */
   onRunEnded: (() => void) | undefined;

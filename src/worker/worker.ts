@@ -24,16 +24,17 @@ import { nodeName } from './node-name.ts';
 import {
   createPools,
   defaultLimits,
-  drainLimitMs,
+  patienceMs,
   revokeLimits,
   type StopMode,
+  type StopOptions,
   type WorkerExit,
   type WorkerOptions,
 } from './options.ts';
 import type { Counters, WorkerParts } from './parts.ts';
 import { reportText } from './report.ts';
 import { RevokedIds } from './revoked.ts';
-import { cutShort, drained } from './shutdown.ts';
+import { cutShort, drain, Urgency } from './shutdown.ts';
 import type { WorkerVitals } from './vitals.ts';
 import { PrefetchWindow } from './window.ts';
 
@@ -68,11 +69,11 @@ export class Worker implements AsyncDisposable {
   readonly #options: WorkerOptions;
   readonly #pools: PoolSet;
   readonly #exit: Deferred<WorkerExit> = deferred();
-  readonly #cold: Deferred<void> = deferred();
   #running: Running | undefined;
   #consumer: Consumer | undefined;
   #starting: Promise<void> | undefined;
   #stopping: Promise<void> | undefined;
+  #urgency: Urgency | undefined;
   #aliveTimer: Timer | undefined;
 
   constructor(app: Celery, options: WorkerOptions = {}) {
@@ -167,11 +168,17 @@ export class Worker implements AsyncDisposable {
     }
   }
 
-  /** Stops; a second call with `cold` cuts a warm stop short. Resolves when nothing runs and the broker is let go. */
-  stop(mode: StopMode = 'warm', reason = 'stop'): Promise<void> {
-    if (mode === 'cold') this.#cold.resolve();
-    this.#stopping ??= this.#stop(mode, reason, undefined);
-    return this.#stopping;
+  /**
+   * Stops. A second call with a more urgent mode cuts the first short. Resolves when nothing runs and the broker is let go.
+   * @param reason for the log and `WorkerExit`
+   */
+  stop(mode: StopMode = 'warm', reason = 'stop', options: StopOptions = {}): Promise<void> {
+    return this.#halt(mode, reason, undefined, options);
+  }
+
+  /** A cold stop: what runs is cut short and goes back, where it is not acknowledged. */
+  terminate(reason = 'terminate'): Promise<void> {
+    return this.stop('cold', reason);
   }
 
   [Symbol.asyncDispose](): Promise<void> {
@@ -383,49 +390,50 @@ export class Worker implements AsyncDisposable {
 
   /** Nothing that runs or waits will ever end: it goes back to the broker at once. */
   #poolFailed(error: Error): void {
-    this.#cold.resolve();
-    this.#stopping ??= this.#stop('cold', 'pool failed', error);
+    void this.#halt('cold', 'pool failed', error);
   }
 
   /** What had begun ends again. */
   async #startFailed(error: unknown): Promise<never> {
     const failure = error instanceof Error ? error : new Error(String(error));
-    if (this.#running && !this.#stopping) {
-      this.#stopping = this.#stop('cold', START_FAILED, failure);
-      await this.#stopping;
-    }
+    if (this.#running && !this.#stopping) await this.#halt('cold', START_FAILED, failure);
     throw failure;
   }
 
   #giveUp(error: Error): void {
-    this.#stopping ??= this.#stop('warm', 'broker lost', error);
+    void this.#halt('warm', 'broker lost', error);
   }
 
-  async #stop(mode: StopMode, reason: string, error: Error | undefined): Promise<void> {
+  #halt(mode: StopMode, reason: string, error: Error | undefined, options: StopOptions = {}): Promise<void> {
+    this.#urgency ??= new Urgency(mode);
+    this.#urgency.raise(mode);
+    this.#stopping ??= this.#stop(this.#urgency, reason, error, options);
+    return this.#stopping;
+  }
+
+  async #stop(urgency: Urgency, reason: string, error: Error | undefined, options: StopOptions): Promise<void> {
     if (!this.#running) {
       await this.#starting?.catch(() => {});
       if (!this.#running) {
         this.#exit.resolve({ reason, error });
         return;
       }
-      return this.#stop(mode, reason, error);
     }
     const { app, hostname } = this;
     const { parts, executor, intake, heartbeat, autoscaler, steps } = this.#running;
-    const cold = mode === 'cold';
-    parts.log.info({ how: mode, reason, running: executor.running.size }, 'shutting down');
+    const cold = urgency.mode === 'cold';
+    parts.log.info({ how: urgency.mode, reason, running: executor.running.size }, 'shutting down');
     // Taken out before the first wait: a slot that becomes free now must not begin another task.
     const givenBack = intake.close();
     if (app.signals.has('workerShuttingDown')) {
-      await app.signals.emit('workerShuttingDown', { sender: hostname, worker: this, how: mode, reason });
+      const told = { sender: hostname, worker: this, how: urgency.mode, reason };
+      await app.signals.emit('workerShuttingDown', told);
     }
     await steps.close(cold);
     await this.#consumer?.drain();
     await steps.disconnected(cold);
     await givenBack;
-    if (mode === 'warm') {
-      await Promise.race([drained(parts, executor, drainLimitMs(app, this.#options)), this.#cold.promise]);
-    }
+    await drain(parts, executor, urgency, (mode) => patienceMs(app, mode, this.#options, options));
     await cutShort(parts, executor);
     heartbeat?.stop();
     autoscaler?.stop();

@@ -224,13 +224,13 @@ export const WORKER_SETTINGS: SettingsOf<WorkerSettings> = {
     default: 0,
     unit: 's',
     meaning: 'Grace before cold shutdown; 0 = off',
-    status: 'accepted',
+    status: 'used',
   },
   workerEnableSoftShutdownOnIdle: {
     type: 'bool',
     default: false,
     meaning: 'Soft phase even when idle',
-    status: 'accepted',
+    status: 'used',
   },
   workerTimer: {
     type: 'text',
