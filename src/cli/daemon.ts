@@ -4,6 +4,7 @@ import { hostname } from 'node:os';
 import { dirname } from 'node:path';
 import { InvalidArgumentError, Option, type Command } from 'commander';
 import { sleep } from '../runtime/clock.ts';
+import { nodeFile } from '../worker/node-name.ts';
 import { CommandError, EXIT } from './exit.ts';
 import { checkPidfile, readPid, takePidfile } from './pidfile.ts';
 import type { Session } from './session.ts';
@@ -43,13 +44,6 @@ export function octal(text: string): number {
   return Number.parseInt(text.replace('o', ''), 8);
 }
 
-/** `%n` short name, `%h` node name (in file names of Celery), `%d` host, `%i`, `%I` number of the child. */
-export function expandFile(template: string, nodeName: string): string {
-  const [short = '', domain = hostname()] = nodeName.split('@');
-  const values: Readonly<Record<string, string>> = { n: short, h: nodeName, p: nodeName, d: domain, i: '0', I: '' };
-  return template.replace(/%([nhpdiI])/g, (_, letter: string) => values[letter] as string);
-}
-
 /**
  * Goes into the background, or takes the pidfile, user and umask where it is.
  * @returns 'detached' in the process that has nothing more to do, else what undoes it
@@ -57,7 +51,7 @@ export function expandFile(template: string, nodeName: string): string {
  */
 export async function daemonize(session: Session, flags: DaemonFlags): Promise<'detached' | (() => void)> {
   const nodeName = flags.hostname ?? `celery@${hostname()}`;
-  const pidfile = flags.pidfile === undefined ? undefined : session.path(expandFile(flags.pidfile, nodeName));
+  const pidfile = flags.pidfile === undefined ? undefined : session.path(nodeFile(flags.pidfile, nodeName));
   if (flags.detach && session.io.env[DETACHED] !== '1') {
     if (pidfile !== undefined) checkPidfile(pidfile);
     await detach(session, flags, pidfile, nodeName);
@@ -110,7 +104,7 @@ async function detach(
   nodeName: string,
 ): Promise<void> {
   const { io } = session;
-  const logfile = flags.logfile === undefined ? '/dev/null' : session.path(expandFile(flags.logfile, nodeName));
+  const logfile = flags.logfile === undefined ? '/dev/null' : session.path(nodeFile(flags.logfile, nodeName));
   const output = openSync(logfile, 'a', 0o644);
   const executable = flags.executable ?? process.execPath;
   const child = spawn(executable, [...process.execArgv, ...process.argv.slice(1)], {

@@ -15,11 +15,11 @@ import { HealthServer, Worker, type WorkerOptions } from '../worker/index.ts';
 import { Beat } from '../beat/beat.ts';
 import { banner } from './banner.ts';
 import { storeOf } from './beat.ts';
-import { addDaemonOptions, daemonize, expandFile, type DaemonFlags } from './daemon.ts';
+import { addDaemonOptions, daemonize, type DaemonFlags } from './daemon.ts';
 import { withDaemonSettings } from './daemon-settings.ts';
 import { CommandError, EXIT } from './exit.ts';
 import type { Output } from './io.ts';
-import { nodeName } from '../worker/node-name.ts';
+import { nodeFile, nodeName } from '../worker/node-name.ts';
 import { jsonFormat } from './logging/json-format.ts';
 import { LEVEL_NAMES, parseLevel } from './logging/levels.ts';
 import { Printer } from './logging/printer.ts';
@@ -52,6 +52,7 @@ interface WorkerFlags extends DaemonFlags {
   readonly withoutHeartbeat?: boolean;
   readonly withoutGossip?: boolean;
   readonly withoutMingle?: boolean;
+  readonly statedb?: string;
   readonly drainTimeout?: number;
   readonly purge?: boolean;
   readonly discard?: boolean;
@@ -102,8 +103,9 @@ export function addWorker(program: Command, session: Session): void {
     .option('--disable-prefetch', 'fetch only what can start at once')
     .addOption(new Option('--heartbeat-interval <seconds>', 'between heartbeat events').argParser(seconds))
     .option('--without-heartbeat', 'no heartbeat events')
-    .option('--without-gossip', 'accepted: this version has none')
-    .option('--without-mingle', 'accepted: this version has none')
+    .option('--without-gossip', 'do not listen to other workers; no part in elections')
+    .option('--without-mingle', 'do not ask other workers at the start what is revoked')
+    .option('-S, --statedb <file>', 'remember revoked tasks across restarts here; %n, %h, %d of the node name')
     .addOption(
       new Option('--drain-timeout <seconds>', 'longest wait for running tasks in a warm stop').argParser(seconds),
     )
@@ -144,7 +146,7 @@ export function addWorker(program: Command, session: Session): void {
 /** The node's name, and the log file's, with their patterns filled in. */
 function namedFiles({ hostname, logfile }: WorkerFlags): { hostname: string; logfile?: string } {
   const name = nodeName(hostname);
-  return { hostname: name, ...(logfile !== undefined && { logfile: expandFile(logfile, name) }) };
+  return { hostname: name, ...(logfile !== undefined && { logfile: nodeFile(logfile, name) }) };
 }
 
 /** The worker's log, unless a handler of `setupLogging` takes that over. */
@@ -227,6 +229,7 @@ function workerOptions(
     withoutHeartbeat: flags.withoutHeartbeat,
     withoutGossip: flags.withoutGossip,
     withoutMingle: flags.withoutMingle,
+    stateDb: flags.statedb === undefined ? undefined : session.path(flags.statedb),
     drainTimeout: ms(flags.drainTimeout),
     purge: flags.purge ?? flags.discard,
   };

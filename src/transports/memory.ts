@@ -348,9 +348,10 @@ class MemoryChannel implements Channel {
     this.#broker.bindings.removeExchange(exchange);
   }
 
-  async bindings(): Promise<readonly Binding[]> {
+  async bindings(exchange?: string): Promise<readonly Binding[]> {
     this.#check();
-    return this.#broker.bindings.all();
+    const all = this.#broker.bindings.all();
+    return exchange === undefined ? all : all.filter((binding) => binding.exchange === exchange);
   }
 
   async close(): Promise<void> {

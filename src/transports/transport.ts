@@ -118,8 +118,11 @@ export interface Channel extends AsyncDisposable {
   deleteQueue(queue: string): Promise<void>;
   /** Removes an exchange and its bindings; an unknown one is no error. Left out where brokers keep none. */
   deleteExchange?(exchange: string): Promise<void>;
-  /** The bindings that the broker knows, whoever made them. Left out where it cannot be asked. */
-  bindings?(): Promise<readonly Binding[]>;
+  /**
+   * The bindings that the broker knows, whoever made them. Left out where it cannot be asked.
+   * @param exchange only those of this one, which is cheap however much else there is
+   */
+  bindings?(exchange?: string): Promise<readonly Binding[]>;
   /** Cancels its consumers and puts what is unsettled back. Harmless twice. */
   close(): Promise<void>;
 }

@@ -11,6 +11,7 @@ import type { Autoscaler } from './autoscale.ts';
 import { MEMORY_COMMANDS } from './memory-commands.ts';
 import { POOL_COMMANDS } from './pool-commands.ts';
 import { REVOKE_COMMANDS } from './revoke-commands.ts';
+import type { Elections } from './election.ts';
 import type { Heartbeat } from './heartbeat.ts';
 import type { Executor } from './executor.ts';
 import type { WorkerParts } from './parts.ts';
@@ -25,6 +26,8 @@ export interface Commanded {
   readonly executor: Executor;
   readonly pool: Pool;
   readonly heartbeat: Heartbeat | undefined;
+  /** Undefined without gossip. */
+  readonly elections: Elections | undefined;
   readonly broker: BrokerInfo & { readonly transport: string };
   readonly startedMs: number;
   readonly prefetchCount: number;
@@ -292,8 +295,10 @@ export const COMMANDS: Readonly<Record<string, Command>> = {
     parts.events.send('worker-heartbeat', { freq: 5, ...SOFTWARE });
     return null;
   },
-  /** Elections need gossip, which this version does not take part in. */
-  election: () => null,
+  election({ elections }, args) {
+    elections?.call(String(args['id']), String(args['topic']), args['action'] ?? null);
+    return null;
+  },
   shutdown(worker) {
     worker.shutdown('remote control');
     return undefined;

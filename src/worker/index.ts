@@ -3,6 +3,7 @@ export type { StopMode, StopOptions, WorkerExit, WorkerOptions } from './options
 export type { AutoscaleOptions, AutoscalePolicy, Load } from './autoscale.ts';
 export { consumerStep, type ConsumerStepOptions } from './consumer-step.ts';
 export type { ConsumerScope, Step, StepScope, StepSource } from '../app/steps.ts';
+export type { Cluster, ClusterChange, ClusterListener } from './cluster.ts';
 export { nodeName } from './node-name.ts';
 export { deadLetterQueue } from '../messaging/dead-letter.ts';
 export { HealthServer, type HealthOptions } from './health.ts';

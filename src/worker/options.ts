@@ -48,9 +48,12 @@ export interface WorkerOptions {
   readonly drainTimeout?: Duration | undefined;
   /** Drop what waits in the queues before consuming. */
   readonly purge?: boolean | undefined;
-  /** Accepted for Celery's sake: this version has neither. */
+  /** Does not listen to other workers, nor take part in elections. @default false on Redis and RabbitMQ, else true */
   readonly withoutGossip?: boolean | undefined;
+  /** Does not ask other workers at the start what is revoked. @default false where several processes share the broker */
   readonly withoutMingle?: boolean | undefined;
+  /** File that remembers revoked ids across restarts; `%n`, `%h`, `%d` of the node name are filled in. @default setting `workerStateDb` */
+  readonly stateDb?: string | undefined;
 }
 
 /**

@@ -7,20 +7,19 @@ import type { Pool } from '../pools/pool.ts';
 import type { PoolSet } from '../pools/pool-set.ts';
 import type { Timer } from '../runtime/clock.ts';
 import { deferred, type Deferred } from '../runtime/deferred.ts';
-import { durationMs } from '../runtime/duration.ts';
 import { TimerQueue } from '../runtime/timers.ts';
 import type { Transport } from '../transports/transport.ts';
 import { Autoscaler } from './autoscale.ts';
+import { Cluster } from './cluster.ts';
 import { Consumer } from './consumer.ts';
 import { ControlServer } from './control.ts';
 import type { Commanded } from './control-commands.ts';
 import { dump } from './dump.ts';
 import { Executor } from './executor.ts';
-import { Heartbeat } from './heartbeat.ts';
 import { Intake } from './intake.ts';
 import { Losses } from './lost.ts';
 import { OwnSteps } from './own-steps.ts';
-import { nodeName } from './node-name.ts';
+import { nodeFile, nodeName } from './node-name.ts';
 import {
   createPools,
   defaultLimits,
@@ -32,13 +31,14 @@ import {
   type WorkerOptions,
 } from './options.ts';
 import type { Counters, WorkerParts } from './parts.ts';
+import { Peers } from './peers.ts';
 import { reportText } from './report.ts';
 import { RevokedIds } from './revoked.ts';
 import { cutShort, drain, Urgency } from './shutdown.ts';
+import { StateFile } from './state-file.ts';
 import type { WorkerVitals } from './vitals.ts';
 import { PrefetchWindow } from './window.ts';
 
-const HEARTBEAT_MS = 2_000;
 const STAY_ALIVE_MS = 3_600_000;
 const START_FAILED = 'start failed';
 
@@ -50,7 +50,8 @@ interface Running {
   readonly intake: Intake;
   readonly window: PrefetchWindow;
   readonly autoscaler: Autoscaler | undefined;
-  readonly heartbeat: Heartbeat | undefined;
+  readonly peers: Peers;
+  readonly state: StateFile | undefined;
   readonly steps: OwnSteps;
   readonly startedMs: number;
 }
@@ -66,6 +67,8 @@ export class Worker implements AsyncDisposable {
   readonly app: Celery;
   /** Node name. */
   readonly hostname: string;
+  /** The other workers, where gossip tells of them: Redis, RabbitMQ, or `withoutGossip: false`. */
+  readonly cluster: Cluster;
   readonly #options: WorkerOptions;
   readonly #pools: PoolSet;
   readonly #exit: Deferred<WorkerExit> = deferred();
@@ -81,6 +84,7 @@ export class Worker implements AsyncDisposable {
     this.#options = options;
     this.hostname = nodeName(options.hostname);
     this.#pools = createPools(app, this.hostname, options);
+    this.cluster = new Cluster(app.log);
     this.#exit.promise.catch(() => {});
   }
 
@@ -192,8 +196,9 @@ export class Worker implements AsyncDisposable {
     const transport = await app.transport();
     const running = await this.#prepare(transport);
     this.#running = running;
-    const { parts, executor, autoscaler, heartbeat, steps } = running;
+    const { parts, executor, autoscaler, peers, state, steps } = running;
     this.#stayAlive();
+    await state?.open();
     if (app.signals.has('workerInit')) await app.signals.emit('workerInit', { sender: hostname, worker: this });
     if (this.#options.purge) await this.#purge(transport);
     await steps.first();
@@ -206,7 +211,7 @@ export class Worker implements AsyncDisposable {
       (error: unknown) => this.#giveUp(error instanceof Error ? error : new Error(String(error))),
     );
     await consumer.ready;
-    heartbeat?.start();
+    peers.start();
     if (autoscaler) {
       executor.onSubmit = () => autoscaler.check();
       autoscaler.start();
@@ -258,7 +263,8 @@ export class Worker implements AsyncDisposable {
       limited: executor.rateLimits.count,
     }));
     intake.onHeld = executor.rateLimits.onChange = () => this.#consumer?.updatePrefetch();
-    const heartbeat = this.#createHeartbeat(parts, transport);
+    const peers = new Peers(parts, transport, this.cluster, options, () => executor.running.size);
+    const state = this.#createStateFile(parts);
     const steps = new OwnSteps({
       ...{ parts, transport, executor, window, pool: this.#pool, options: options.userOptions ?? {} },
       queues: () => this.queues,
@@ -269,7 +275,7 @@ export class Worker implements AsyncDisposable {
       stop: (reason) => void this.stop('warm', reason),
     });
     const startedMs = app.clock.monotonic();
-    return { parts, transport, executor, intake, window, autoscaler, heartbeat, steps, startedMs };
+    return { parts, transport, executor, intake, window, autoscaler, peers, state, steps, startedMs };
   }
 
   async #startPools({ app }: WorkerParts): Promise<void> {
@@ -283,12 +289,10 @@ export class Worker implements AsyncDisposable {
     for (const pool of this.#pools.all) void pool.failed?.then((error) => this.#poolFailed(error));
   }
 
-  #createHeartbeat(parts: WorkerParts, { capabilities }: Transport): Heartbeat | undefined {
-    const { withoutHeartbeat, heartbeatInterval } = this.#options;
-    if (withoutHeartbeat || !capabilities.fanout) return undefined;
-    const intervalMs = durationMs(heartbeatInterval ?? HEARTBEAT_MS);
-    const processed = (): number => [...parts.counters.total.values()].reduce((sum, count) => sum + count, 0);
-    return new Heartbeat(parts, intervalMs, () => this.active, processed);
+  #createStateFile({ app, hostname, log, revoked }: WorkerParts): StateFile | undefined {
+    const file = this.#options.stateDb ?? app.conf.workerStateDb;
+    if (file === null) return undefined;
+    return new StateFile(nodeFile(file, hostname), { revoked, lamport: app.lamport }, app.clock, log);
   }
 
   #createAutoscaler({ app, log }: WorkerParts, executor: Executor): Autoscaler | undefined {
@@ -319,7 +323,7 @@ export class Worker implements AsyncDisposable {
 
   #createConsumer(running: Running): Consumer {
     const { conf } = this.app;
-    const { parts, transport, intake, window, steps } = running;
+    const { parts, transport, intake, window, peers, steps } = running;
     const control =
       conf.workerEnableRemoteControl && transport.capabilities.fanout
         ? new ControlServer(this.#commanded(running))
@@ -329,7 +333,11 @@ export class Worker implements AsyncDisposable {
       queues: () => this.queues,
       prefetch: () => window.size,
       deliver: intake.receive,
-      attach: (connection) => steps.connected(connection, async () => control?.attach(connection)),
+      attach: (connection) =>
+        steps.connected(connection, async () => {
+          await peers.greet(connection);
+          await control?.attach(connection);
+        }),
       attached: () => steps.consuming(),
       onLost: (error) => {
         intake.lost(error);
@@ -343,12 +351,13 @@ export class Worker implements AsyncDisposable {
   }
 
   #commanded(running: Running): Commanded {
-    const { parts, transport, executor, intake, window, autoscaler, heartbeat, steps, startedMs } = running;
+    const { parts, transport, executor, intake, window, autoscaler, peers, steps, startedMs } = running;
     return {
       parts,
       executor,
       pool: this.#pool,
-      heartbeat,
+      heartbeat: peers.heartbeat,
+      elections: peers.gossip?.elections,
       broker: { ...transport.info, transport: transport.name },
       startedMs,
       get prefetchCount() {
@@ -420,7 +429,7 @@ export class Worker implements AsyncDisposable {
       }
     }
     const { app, hostname } = this;
-    const { parts, executor, intake, heartbeat, autoscaler, steps } = this.#running;
+    const { parts, executor, intake, peers, autoscaler, state, steps } = this.#running;
     const cold = urgency.mode === 'cold';
     parts.log.info({ how: urgency.mode, reason, running: executor.running.size }, 'shutting down');
     // Taken out before the first wait: a slot that becomes free now must not begin another task.
@@ -435,12 +444,13 @@ export class Worker implements AsyncDisposable {
     await givenBack;
     await drain(parts, executor, urgency, (mode) => patienceMs(app, mode, this.#options, options));
     await cutShort(parts, executor);
-    heartbeat?.stop();
+    peers.stop();
     autoscaler?.stop();
     await steps.idle(cold);
     await parts.events.close();
     await this.#consumer?.close();
     parts.timers.clear();
+    await state?.close();
     this.#aliveTimer?.cancel();
     await this.#pools.close();
     await steps.last(cold);

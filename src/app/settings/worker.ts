@@ -211,7 +211,7 @@ export const WORKER_SETTINGS: SettingsOf<WorkerSettings> = {
     unit: 'path',
     meaning: 'File persisting revoked ids',
     flag: '-S',
-    status: 'accepted',
+    status: 'used',
   },
   workerCancelLongRunningTasksOnConnectionLoss: {
     type: 'bool',

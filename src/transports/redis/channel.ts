@@ -171,8 +171,12 @@ export class RedisChannel implements Channel {
     throwFirst(await socket.batch([['DEL', keys.binding(exchange)]]));
   }
 
-  async bindings(): Promise<readonly Binding[]> {
+  async bindings(exchange?: string): Promise<readonly Binding[]> {
     const { bindings, socket, keys } = this.#open();
+    if (exchange !== undefined) {
+      const members = (await socket.call('SMEMBERS', keys.binding(exchange))) as unknown[];
+      return members.map((member) => bindings.read(exchange, String(member)));
+    }
     const prefix = keys.binding('');
     const found: Binding[] = [];
     let cursor = '0';

@@ -195,9 +195,10 @@ export class SqliteChannel implements Channel {
     await this.#broker.deleteExchange(exchange);
   }
 
-  async bindings(): Promise<readonly Binding[]> {
+  async bindings(exchange?: string): Promise<readonly Binding[]> {
     this.#check();
-    return this.#broker.bindings();
+    const all = this.#broker.bindings();
+    return exchange === undefined ? all : all.filter((binding) => binding.exchange === exchange);
   }
 
   async close(): Promise<void> {
