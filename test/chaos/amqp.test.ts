@@ -285,5 +285,31 @@ describe.skipIf(reason !== undefined)(
       await until(async () => worker.active === 0 && (await channel.size('good')) === 0, { message: 'it is settled' });
       expect(ran.filter((one) => one === 'block')).toHaveLength(1);
     });
+
+    test.runIf(full)('the leader of a quorum queue is killed: what was confirmed runs (users 1, BRK-2)', async () => {
+      const second = await startRabbit({ join: server });
+      closers.push(() => second.stop());
+      const third = await startRabbit({ join: server });
+      closers.push(() => third.stop());
+      await fresh();
+      const nodes = [server, second, third];
+      const urls = nodes.map((one) => one.url(vhost()));
+      const app = openApp({ broker: urls, backend: 'disabled://', taskDefaultQueueType: 'quorum' });
+      const ran = new Set<number>();
+      app.task('note', { ignoreResult: true }, (n: number) => void ran.add(n));
+      const worker = await work(app);
+      await app.send('note', [-1]);
+      const [row] = await server.list<{ name: string; leader: string }>('list_queues', vhost(), 'name', 'leader');
+      const leader = nodes.find((one) => row?.leader.includes(`r${one.port}@`));
+      if (leader === undefined) throw new Error(`no node leads: ${JSON.stringify(row)}`);
+      const sent = [-1];
+      for (let n = 0; n < 200; n++) {
+        if (n === 50) await leader.kill();
+        if (await succeeds(app.send('note', [n]))) sent.push(n);
+      }
+      await until(() => sent.every((n) => ran.has(n)), { message: 'every confirmed task ran', timeoutMs: 120_000 });
+      expect(sent.length).toBeGreaterThan(150);
+      await until(() => worker.isConsuming, { message: 'the worker consumes' });
+    });
   },
 );

@@ -170,7 +170,8 @@ export async function startRabbit(options: RabbitOptions = {}): Promise<RabbitSe
       if (place === undefined) {
         await run('epmd', ['-port', String(epmd), '-kill'], { env }).catch(() => {});
       }
-      rmSync(dir, { recursive: true, force: true });
+      // Helpers of the virtual machine end a moment after it, and write until then.
+      rmSync(dir, { recursive: true, force: true, maxRetries: 20, retryDelay: 250 });
     },
     [Symbol.asyncDispose]: () => server.stop(),
   };
