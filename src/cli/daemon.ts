@@ -1,5 +1,5 @@
-import { spawn } from 'node:child_process';
-import { mkdirSync, openSync, readFileSync } from 'node:fs';
+import { spawn, spawnSync } from 'node:child_process';
+import { fchownSync, mkdirSync, openSync, readFileSync } from 'node:fs';
 import { hostname } from 'node:os';
 import { dirname } from 'node:path';
 import { InvalidArgumentError, Option, type Command } from 'commander';
@@ -97,6 +97,17 @@ function become({ uid, gid }: DaemonFlags): void {
   }
 }
 
+/** Number of a user or group by name, as the system knows it; -1 leaves the owner as it is. */
+function ownerId(flag: '-u' | '-g', name: string | undefined): number {
+  if (name === undefined) return -1;
+  if (/^\d+$/.test(name)) return Number(name);
+  const [command, ...args] = flag === '-u' ? ['id', '-u', name] : ['getent', 'group', name];
+  const { stdout, status } = spawnSync(command as string, args, { encoding: 'utf8' });
+  const id = Number(flag === '-u' ? stdout.trim() : stdout.split(':')[2]);
+  if (status === 0 && Number.isInteger(id)) return id;
+  throw new CommandError(`there is no ${flag === '-u' ? 'user' : 'group'} "${name}"`, { exitCode: EXIT.usage });
+}
+
 async function detach(
   session: Session,
   flags: DaemonFlags,
@@ -106,6 +117,9 @@ async function detach(
   const { io } = session;
   const logfile = flags.logfile === undefined ? '/dev/null' : session.path(nodeFile(flags.logfile, nodeName));
   const output = openSync(logfile, 'a', 0o644);
+  // The process in the background opens it again, as the user it then is.
+  if (logfile !== '/dev/null' && process.getuid?.() === 0)
+    fchownSync(output, ownerId('-u', flags.uid), ownerId('-g', flags.gid));
   const executable = flags.executable ?? process.execPath;
   const child = spawn(executable, [...process.execArgv, ...process.argv.slice(1)], {
     detached: true,

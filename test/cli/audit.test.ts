@@ -1,5 +1,5 @@
-import { execFile } from 'node:child_process';
-import { existsSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { execFile, spawnSync } from 'node:child_process';
+import { chmodSync, existsSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -87,3 +87,48 @@ test('settings stand in for daemon options that are not typed', { timeout: 120_0
   }
   await until(() => !existsSync(at('w1.pid')), { message: 'the pidfile is gone' });
 });
+
+/** Root, and a checkout that others may read. */
+function mayBecomeNobody(): boolean {
+  if (process.getuid?.() !== 0) return false;
+  return spawnSync('test', ['-r', join(ROOT, 'src/index.ts')], { uid: 65_534, gid: 65_534 }).status === 0;
+}
+
+test.skipIf(!mayBecomeNobody())(
+  'root starts a worker that runs as somebody else, with its log (only root can)',
+  { timeout: 120_000 },
+  async () => {
+    chmodSync(folder, 0o777);
+    writeFileSync(
+      at('app.ts'),
+      `import { Celery } from '${join(ROOT, 'src/index.ts')}';
+     export const app = new Celery({ broker: 'memory://', backend: 'memory://' });`,
+    );
+    const files = ['--pidfile', at('%n.pid'), '--logfile', at('%n.log')];
+    const words = [
+      'worker',
+      '-A',
+      at('app.ts'),
+      '--detach',
+      '-n',
+      'w1@test',
+      '-c',
+      '1',
+      '--uid',
+      'nobody',
+      '--gid',
+      '65534',
+    ];
+    expect(await celeriac(...words, ...files)).toMatchObject({ code: 0, err: '' });
+    const pid = Number(readFileSync(at('w1.pid'), 'utf8'));
+    try {
+      const log = (): string => readFileSync(at('w1.log'), 'utf8');
+      await until(() => log().includes('ready.') || log().includes('Error'), { message: 'the worker is ready' });
+      expect(log()).toContain('w1@test ready.');
+      expect(readFileSync(`/proc/${pid}/status`, 'utf8')).toMatch(/\nUid:\t65534\t/);
+    } finally {
+      process.kill(pid, 'SIGTERM');
+    }
+    await until(() => !existsSync(`/proc/${pid}`), { message: 'it is gone' });
+  },
+);
