@@ -20,6 +20,7 @@ test('the preset "celery" is the table, untouched', () => {
 test('the preset "safe" is the table except for the promises it makes', () => {
   expect(configDifferences(resolveConfig({}))).toEqual([
     { name: 'maxDeliveries', celery: null, here: 3 },
+    { name: 'maskedArguments', celery: null, here: expect.arrayContaining(['password', 'token']) as string[] },
     { name: 'publisherConfirms', celery: false, here: true },
     { name: 'brokerUrl', celery: null, here: 'sqlite://' },
     { name: 'taskAcksLate', celery: false, here: true },

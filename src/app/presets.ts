@@ -13,6 +13,8 @@ export const SAFE_PRESET: Readonly<Partial<Config>> = Object.freeze({
   maxDeliveries: 3,
   /** A publish that resolved is in the broker. */
   publisherConfirms: true,
+  /** What is secret by its name stays out of monitors and logs. */
+  maskedArguments: Object.freeze(['password', 'passwd', 'secret', 'token', 'api_key', 'authorization', 'credential']),
   /** Handlers are mostly waiting; a process for each costs memory and gains nothing. */
   workerPool: 'async',
 });

@@ -12,6 +12,7 @@ import type { Destination, PublishOptions } from '../transports/transport.ts';
 import { listOf } from '../canvas/dict.ts';
 import { AddressBook, type Address } from './address.ts';
 import type { Celery } from './celery.ts';
+import { ArgumentMask } from './mask-arguments.ts';
 import { effectiveTimezone } from './timezone.ts';
 
 /** One task call, options under their names on the wire (as in signatures). */
@@ -59,6 +60,9 @@ export class Publisher {
   /** Publishing that says no deadline ends by this one: a caller never hangs. */
   readonly #timeoutMs: number;
   readonly #addresses: AddressBook;
+  /** What `#mask` was made of. */
+  #maskOf: readonly string[] | null = null;
+  #mask: ArgumentMask | undefined;
   readonly #encodings = new Map<string, EncodeBody>();
   readonly #resultsAreMessages: boolean;
   readonly #policies = new WeakMap<object, PublishRetry>();
@@ -181,6 +185,7 @@ export class Publisher {
     const run = app.lineage.current;
     const id = (options['task_id'] as string | null | undefined) ?? app.random.uuid();
     const parent = run?.request.calledDirectly === false ? run.request : undefined;
+    const mask = this.#argumentMask();
     const stamped = options['stamped_headers'] as readonly string[] | null | undefined;
     const headers: Record<string, unknown> = {
       lang: 'js',
@@ -198,8 +203,9 @@ export class Publisher {
           : [options['time_limit'] ?? null, options['soft_time_limit'] ?? null],
       root_id: options['root_id'] ?? parent?.rootId ?? parent?.id ?? id,
       parent_id: options['parent_id'] ?? parent?.id ?? null,
-      argsrepr: options['argsrepr'] ?? argsRepr(call.args),
-      kwargsrepr: options['kwargsrepr'] ?? kwargsRepr(call.kwargs),
+      argsrepr:
+        options['argsrepr'] ?? argsRepr(mask?.args(call.args, app.tasks.get(call.task)?.options.params) ?? call.args),
+      kwargsrepr: options['kwargsrepr'] ?? kwargsRepr(mask?.kwargs(call.kwargs) ?? call.kwargs),
       origin: options['origin'] ?? app.origin,
       ignore_result: options['ignore_result'] ?? false,
       replaced_task_nesting: options['replaced_task_nesting'] ?? 0,
@@ -209,6 +215,15 @@ export class Publisher {
     const custom = options['headers'];
     if (custom !== undefined && custom !== null) Object.assign(headers, custom);
     return headers as unknown as TaskHeaders;
+  }
+
+  #argumentMask(): ArgumentMask | undefined {
+    const { conf } = this.#app;
+    if (this.#maskOf !== conf.maskedArguments) {
+      this.#maskOf = conf.maskedArguments;
+      this.#mask = ArgumentMask.of(conf);
+    }
+    return this.#mask;
   }
 
   #text(ms: number): string {

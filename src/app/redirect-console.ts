@@ -14,13 +14,18 @@ const LEVELS: Readonly<Record<string, LogLevel>> = {
 
 /**
  * Where the settings say so (`workerRedirectStdouts`), what code writes with `console` goes to the app's log, with the
- * task it was written in. @returns a function that ends it; harmless twice
+ * task it was written in; what a task writes to standard output too. Without `workerHijackRootLogger` only tasks do. @returns a function that ends it; harmless twice
  */
 export function redirectConsole(app: Celery): () => void {
-  const { workerRedirectStdouts, workerRedirectStdoutsLevel } = app.conf;
+  const { workerHijackRootLogger, workerRedirectStdouts, workerRedirectStdoutsLevel } = app.conf;
   if (!workerRedirectStdouts) return () => {};
+  const inTask = (): boolean => app.lineage.current !== undefined;
+  // A logger of the author's own may write to standard output itself.
+  const ours = 'attach' in app.log && !app.signals.has('setupLogging');
   return captureConsole({
     log: app.log,
+    ...(!workerHijackRootLogger && { wanted: inTask }),
+    ...(ours && { stdout: { stream: process.stdout, mine: inTask } }),
     level: LEVELS[workerRedirectStdoutsLevel.toLowerCase()] ?? 'warn',
     fields: () => {
       const request = app.lineage.current?.request;

@@ -32,3 +32,31 @@ test('what console writes becomes lines with fields, once; and it is put back', 
   ]);
   expect(written).toEqual([...Array.from({ length: 4 }, () => ['from the logger']), ['after']]);
 });
+
+test('standard output is captured line by line while it is mine, also by a logger that writes there', async () => {
+  const lines: string[] = [];
+  const written: string[] = [];
+  const stream = { write: (text: string | Uint8Array): boolean => (written.push(String(text)), true) };
+  const original = stream.write;
+  const log: Logger = {
+    ...silentLogger,
+    warn: (_, message) => {
+      lines.push(message);
+      stream.write(`logged ${message}`);
+    },
+  };
+  let mine = true;
+  const nothing = (): void => {};
+  const console = { debug: nothing, log: nothing, info: nothing, warn: nothing, error: nothing };
+  const stdout = { stream: stream as unknown as NodeJS.WriteStream, mine: () => mine };
+  const undo = captureConsole({ log, level: 'warn', fields: () => ({}), console, stdout });
+  const write = stdout.stream.write.bind(stdout.stream);
+  await new Promise<void>((resolve) => void write('one\n\ntwo  \nthree', () => resolve()));
+  write(Buffer.from('fo\u00fcr\n'));
+  mine = false;
+  write('else\n');
+  undo();
+  expect(stream.write).toBe(original);
+  expect(lines).toEqual(['one', 'two', 'three', 'foür']);
+  expect(written).toEqual(['logged one', 'logged two', 'logged three', 'logged foür', 'else\n']);
+});

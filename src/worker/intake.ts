@@ -144,7 +144,8 @@ export class Intake {
       void app.signals.emit('taskReceived', { sender: task.name, request: view });
     }
     if (log.isLevelEnabled?.('info') ?? true) {
-      log.info({ taskId: request.id, task: request.displayName }, 'task received');
+      const { argsrepr: args, kwargsrepr: kwargs, eta } = headers;
+      log.info({ taskId: request.id, task: request.displayName, args, kwargs, eta }, 'task received');
     }
     if (!events.taskEvents || !task.options.sendEvents) return;
     events.send('task-received', {

@@ -85,7 +85,7 @@ async function succeeded(parts: WorkerParts, request: Request, outcome: Success)
     const runtime = seconds(parts, request);
     const result = safeRepr(outcome.value, { maxLength: task.options.resultReprMax });
     if (tell) events.send('task-succeeded', { uuid: request.id, result, runtime });
-    if (logged) log.info({ taskId: request.id, task: request.displayName, runtime, result }, 'task succeeded');
+    if (logged) log.info({ ...subject(request), runtime, result }, 'task succeeded');
   }
   tellEnded(parts, request, 'SUCCESS');
   acknowledge(parts, request);
@@ -128,7 +128,7 @@ export async function announceFailure(
   if (next !== 'requeue' && events.taskEvents && task.options.sendEvents) {
     events.send('task-failed', { uuid: request.id, exception: pythonRepr(error), traceback });
   }
-  const fields = { taskId: request.id, task: request.displayName, exception: pythonRepr(error) };
+  const fields = { ...subject(request), exception: pythonRepr(error) };
   if (outcome.expected) log.info(fields, 'task raised expected');
   else log.error({ ...fields, traceback }, 'task raised unexpected');
   tellEnded(parts, request, 'FAILURE');
@@ -149,7 +149,7 @@ async function retried(parts: WorkerParts, request: Request, outcome: RetryOutco
     const exception = outcome.record === null ? 'None' : pythonRepr(outcome.error);
     events.send('task-retried', { uuid: request.id, exception, traceback: outcome.traceback });
   }
-  log.info({ taskId: request.id, task: request.displayName, retry: outcome.retry.message }, 'task retry');
+  log.info({ ...subject(request), retry: outcome.retry.message }, 'task retry');
   tellEnded(parts, request, 'RETRY');
   acknowledge(parts, request);
 }
@@ -214,7 +214,7 @@ export async function settleRevoked(
     if (app.signals.has('taskRevoked')) {
       await app.signals.emit('taskRevoked', { sender: request.task.name, request: view, ...revoked });
     }
-    parts.log.info({ taskId: request.id, task: request.displayName, reason }, 'discarding revoked task');
+    parts.log.info({ ...subject(request), reason }, 'discarding revoked task');
     tellEnded(parts, request, 'REVOKED');
     acknowledge(parts, request);
   } catch (error) {
@@ -282,6 +282,11 @@ async function internalError(parts: WorkerParts, request: Request, error: unknow
     }
   }
   acknowledge(parts, request);
+}
+
+/** What lines about a task say of it, for sinks that read fields; the text of a line names the task alone. */
+function subject({ id, displayName, headers }: Request): Readonly<Record<string, unknown>> {
+  return { taskId: id, task: displayName, args: headers.argsrepr, kwargs: headers.kwargsrepr };
 }
 
 /** Not awaited: acknowledgements of one tick travel together, and the slot is free meanwhile. */

@@ -2,6 +2,7 @@ import { fileURLToPath } from 'node:url';
 import { pino } from 'pino';
 import { expect, test, vi } from 'vitest';
 import type { Logger } from '../../src/index.ts';
+import { silentLogger } from '../../src/runtime/logger.ts';
 import { run } from '../../src/cli/program.ts';
 import { until } from '../support/until.ts';
 import { testIo } from './io.ts';
@@ -47,6 +48,61 @@ test('workerRedirectStdouts off leaves the console alone', async () => {
   const { stop } = await started(['worker.redirect_stdouts=false'], () => {});
   expect(console.log).toBe(before);
   await stop();
+});
+
+test('what a task writes to standard output is a line of its own; what others write is theirs', async () => {
+  const before = process.stdout.write;
+  const { app, stop, err } = await started([], (one) => {
+    one.task('prints', async () => {
+      process.stdout.write('straight out\n');
+      console.table([{ a: 1 }]);
+    });
+  });
+  const { id } = await app.send('prints');
+  await until(() => err().includes(`prints[${id}] succeeded`), { message: 'it ran' });
+  expect(await stop()).toBe(0);
+  expect(err()).toContain(`WARNING/MainProcess] prints[${id}]: straight out\n`);
+  expect(err()).toContain(`prints[${id}]: ┌─`);
+  expect(process.stdout.write).toBe(before);
+});
+
+test('without workerHijackRootLogger only tasks lose their console', async () => {
+  const { app, stop, err } = await started(['worker.hijack_root_logger=false'], (one) => {
+    one.task('talk', () => console.log('from a task'));
+  });
+  console.log('from the program');
+  const { id } = await app.send('talk');
+  await until(() => err().includes(`talk[${id}] succeeded`), { message: 'it ran' });
+  await stop();
+  expect(err()).toContain(`talk[${id}]: from a task`);
+  expect(err()).not.toContain('from the program');
+});
+
+test('a sink of your own gets what Celery gives as extra: id, name, arguments, runtime, result', async () => {
+  const records: Readonly<Record<string, unknown>>[] = [];
+  const sink = (bound: object): Logger => ({
+    ...silentLogger,
+    info: (fields, message) => void records.push({ ...bound, ...fields, message }),
+    child: (more) => sink({ ...bound, ...more }),
+    isLevelEnabled: () => true,
+  });
+  const { app, stop } = await started(['-q'], (one) => {
+    one.on('setupLogging', ({ attach }) => attach(sink({})));
+    one.task('pay', { params: ['amount', 'token'] }, (amount: number, _token: string) => amount);
+  });
+  const { id } = await app.send('pay', [7, 'tok_1']);
+  await until(() => records.some(({ message }) => message === 'task succeeded'), { message: 'it ran' });
+  await stop();
+  const about = { taskId: id, task: 'pay', args: "(7, '********')", kwargs: '{}' };
+  expect(records).toContainEqual(expect.objectContaining({ ...about, message: 'task received', eta: null }));
+  expect(records).toContainEqual(
+    expect.objectContaining({
+      ...about,
+      message: 'task succeeded',
+      runtime: expect.any(Number) as number,
+      result: '7',
+    }),
+  );
 });
 
 test('the order of signals, from set-up to the end', async () => {

@@ -128,7 +128,7 @@ const SITUATIONS: Readonly<Record<string, () => Promise<unknown>>> = {
   failure: () => app.send('vec.fail_custom', [], { taskId: 'e-fail' }),
   retry: () => app.send('vec.retry_once', ['x'], { taskId: 'e-retry' }),
   eta_expires: () => app.send('vec.add', [1, 2], { taskId: 'e-eta', countdown: '100ms', expires: '1h' }),
-  expired: () => app.send('vec.add', [1, 2], { taskId: 'e-expired', expires: '0s' }),
+  expired: () => app.send('vec.add', [1, 2], { taskId: 'e-expired', expires: -1000 }),
   revoked: async () => {
     await app.control.revoke('e-rev', { reply: true, limit: 1, timeout: '10s' });
     await app.send('vec.add', [1, 2], { taskId: 'e-rev' });

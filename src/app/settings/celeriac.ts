@@ -12,6 +12,8 @@ export interface CeleriacSettings {
   readonly publisherConfirms: boolean;
   /** All tries to publish one message together. */
   readonly publishTimeout: number;
+  /** Arguments whose names contain one of these are not shown in headers, events and logs; null = all are shown. */
+  readonly maskedArguments: readonly string[] | null;
   /** Time a warm shutdown gives to running tasks; null = as long as they take. */
   readonly drainTimeout: number | null;
   /** Tasks at a time in each child of a process or thread pool. */
@@ -50,6 +52,14 @@ export const CELERIAC_SETTINGS: SettingsOf<CeleriacSettings> = {
     nullable: true,
     unit: 'count',
     meaning: "Times a message is handed out before a worker's death under it is final; null = without end",
+    status: 'used',
+  },
+  maskedArguments: {
+    type: 'list',
+    default: null,
+    nullable: true,
+    meaning:
+      'Arguments whose names contain one of these are not shown in headers, events and logs; null = all are shown',
     status: 'used',
   },
   publisherConfirms: {

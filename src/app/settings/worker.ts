@@ -56,7 +56,7 @@ export interface WorkerSettings {
   readonly workerConsumer: string;
   /** Agent class. */
   readonly workerAgent: string | null;
-  /** Replace root log handlers. */
+  /** Capture console outside of tasks too. */
   readonly workerHijackRootLogger: boolean;
   /** Coloured logs; null = tty. */
   readonly workerLogColor: boolean | null;
@@ -264,7 +264,12 @@ export const WORKER_SETTINGS: SettingsOf<WorkerSettings> = {
     meaning: 'Agent class',
     status: 'accepted',
   },
-  workerHijackRootLogger: { type: 'bool', default: true, meaning: 'Replace root log handlers', status: 'accepted' },
+  workerHijackRootLogger: {
+    type: 'bool',
+    default: true,
+    meaning: 'Capture console outside of tasks too',
+    status: 'used',
+  },
   workerLogColor: {
     type: 'bool',
     default: null,

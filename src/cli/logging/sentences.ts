@@ -19,7 +19,7 @@ function task(fields: Fields): string {
   return `Task ${text(fields['task'])}[${text(fields['taskId'])}]`;
 }
 
-const TASK = ['task', 'taskId', 'rootId'];
+const TASK = ['task', 'taskId', 'rootId', 'args', 'kwargs', 'eta'];
 
 function aboutTask(rest: (fields: Fields) => string, said: readonly string[] = []): Sentence {
   return { write: (fields) => `${task(fields)} ${rest(fields)}`, said: [...TASK, ...said] };
