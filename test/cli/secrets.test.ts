@@ -81,5 +81,5 @@ describe.skipIf(reason !== undefined)(`secrets${reason === undefined ? '' : ` (s
     // The address is shown, its password is not.
     expect(all).toContain(`127.0.0.1:${redis.port}`);
     expect(all).not.toContain(SECRET);
-  });
+  }, 180_000);
 });
