@@ -121,7 +121,11 @@ export class Consumer {
       connection = await this.#connect();
       this.#stop.signal.throwIfAborted();
       this.#state = 'declaring';
-      const session = await this.#within(DECLARE_TIMEOUT_MS, 'declaring', this.#open(connection));
+      const session = await this.#within(
+        DECLARE_TIMEOUT_MS,
+        'declaring',
+        unlessClosed(connection, this.#open(connection)),
+      );
       this.#stop.signal.throwIfAborted();
       this.#session = session;
       this.#state = 'consuming';
@@ -324,6 +328,14 @@ export class Consumer {
       () => new OperationalError(`${what} took longer than ${timeoutMs / 1000} s`, { recoverable: true }),
     );
   }
+}
+
+/** A connection that ends meanwhile ends the work on it, also where something asked of it never answers. */
+function unlessClosed<T>(connection: Connection, work: Promise<T>): Promise<T> {
+  const closed = connection.closed.then((error): never => {
+    throw error ?? new OperationalError('the connection was closed', { recoverable: true });
+  });
+  return Promise.race([work, closed]);
 }
 
 const STOPPED = new OperationalError('the worker stops', { recoverable: false });

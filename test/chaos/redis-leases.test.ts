@@ -185,42 +185,49 @@ describe.skipIf(reason !== undefined)(`leases on Redis${reason === undefined ? '
     },
   );
 
-  test('what a killed worker held is back within the lease, what Python holds is left alone (users 15)', async () => {
-    const server = await redis();
-    const ledger = openLedger();
-    const reader = server.client();
-    const app = openApp(server.url());
-    const side: PythonSide = { broker: server.url(), backend: server.url(), ledger: ledger.path };
-    const python = await pythonWorker(side, { queues: 'py', name: 'holder@python' });
-    closers.push(() => python[Symbol.asyncDispose]());
-    for (const id of ['py-1', 'py-2']) await app.send('py.record', [id, 600_000], { queue: 'py' });
-    await until(() => startsOf(ledger, python.process.pid as number).length === 2, { message: 'Python holds two' });
-    const pythons = new Map(Object.entries(await reader.hgetall('unacked')));
-    const pythonScores = await reader.zrange('unacked_index', '0', '-1', 'WITHSCORES');
-    const count = full ? 5_000 : 2_000;
-    const holder = await ourWorker(server, ledger, 'same@leases', {
-      concurrency: 4,
-      prefetchMultiplier: count,
-      transportOptions: {},
-    });
-    const send = Array.from({ length: count }, (_, i) => app.send('shared.record', [`t${i}`, 600_000]));
-    await Promise.all(send);
-    await until(async () => (await reader.hlen('unacked')) === count + 2, { message: 'one worker holds all of them' });
-    const witness = new Worker(openApp(server.url()), { queues: ['other'], hostname: 'witness@leases' });
-    closers.push(() => witness.stop('cold'));
-    await witness.start();
-    holder.process.kill('SIGKILL');
-    await until(async () => (await reader.llen('celery')) === count, {
-      message: 'all of them wait again',
-      timeoutMs: 30_000,
-    });
-    expect(new Map(Object.entries(await reader.hgetall('unacked')))).toEqual(pythons);
-    expect(await reader.zrange('unacked_index', '0', '-1', 'WITHSCORES')).toEqual(pythonScores);
-  });
+  test(
+    'what a killed worker held is back within the lease, what Python holds is left alone (users 15)',
+    { timeout: 240_000 },
+    async () => {
+      const server = await redis();
+      const ledger = openLedger();
+      const reader = server.client();
+      const app = openApp(server.url());
+      const side: PythonSide = { broker: server.url(), backend: server.url(), ledger: ledger.path };
+      const python = await pythonWorker(side, { queues: 'py', name: 'holder@python' });
+      closers.push(() => python[Symbol.asyncDispose]());
+      for (const id of ['py-1', 'py-2']) await app.send('py.record', [id, 600_000], { queue: 'py' });
+      await until(() => startsOf(ledger, python.process.pid as number).length === 2, { message: 'Python holds two' });
+      const pythons = new Map(Object.entries(await reader.hgetall('unacked')));
+      const pythonScores = await reader.zrange('unacked_index', '0', '-1', 'WITHSCORES');
+      const count = full ? 5_000 : 2_000;
+      const holder = await ourWorker(server, ledger, 'same@leases', {
+        concurrency: 4,
+        prefetchMultiplier: count,
+        transportOptions: {},
+      });
+      const send = Array.from({ length: count }, (_, i) => app.send('shared.record', [`t${i}`, 600_000]));
+      await Promise.all(send);
+      await until(async () => (await reader.hlen('unacked')) === count + 2, {
+        message: 'one worker holds all of them',
+        timeoutMs: 90_000,
+      });
+      const witness = new Worker(openApp(server.url()), { queues: ['other'], hostname: 'witness@leases' });
+      closers.push(() => witness.stop('cold'));
+      await witness.start();
+      holder.process.kill('SIGKILL');
+      await until(async () => (await reader.llen('celery')) === count, {
+        message: 'all of them wait again',
+        timeoutMs: 90_000,
+      });
+      expect(new Map(Object.entries(await reader.hgetall('unacked')))).toEqual(pythons);
+      expect(await reader.zrange('unacked_index', '0', '-1', 'WITHSCORES')).toEqual(pythonScores);
+    },
+  );
 
   test(
     'a reconnect cut after any number of bytes never leaves a worker that does not consume (users 1c)',
-    { timeout: full ? 1_800_000 : 60_000 },
+    { timeout: full ? 1_800_000 : 180_000 },
     async () => {
       const server = await redis();
       await using proxy = await faultProxy(server.port);

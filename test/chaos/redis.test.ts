@@ -203,28 +203,33 @@ describe.skipIf(reason !== undefined)(`chaos on Redis${reason === undefined ? ''
     },
   );
 
-  test('far ETAs wait in the broker, not in the worker (users 7)', async () => {
-    const server = await redis();
-    const app = openApp(server.url());
-    let immediate = 0;
-    app.task('far', { ignoreResult: true }, () => undefined);
-    app.task('now', { ignoreResult: true }, () => void immediate++);
-    const worker = new Worker(app, { concurrency: 4, hostname: 'eta@chaos' });
-    closers.push(() => worker.stop('cold'));
-    await worker.start();
-    const far = full ? 200_000 : 3_000;
-    for (let sent = 0; sent < far; sent += 1_000) {
-      await Promise.all(Array.from({ length: 1_000 }, () => app.send('far', [], { countdown: '1h' })));
-    }
-    await Promise.all(Array.from({ length: 200 }, () => app.send('now')));
-    await until(() => immediate === 200, { message: 'the immediate tasks ran' });
-    const admin = server.client();
-    await until(async () => (await admin.hlen('unacked')) === 0, { message: 'nothing is held unacknowledged' });
-    const answer = await app.control.inspect({ timeout: '1s' }).scheduled();
-    expect(answer['eta@chaos']).toEqual([]);
-    // All of them are still there, where the next worker finds them.
-    const keys = await admin.keys('celeriac:*delayed*');
-    const kept = await Promise.all(keys.map((key) => admin.zcard(key).catch(() => 0)));
-    expect(kept.reduce((sum, size) => sum + size, 0)).toBe(far);
-  });
+  test(
+    'far ETAs wait in the broker, not in the worker (users 7)',
+    { timeout: full ? 1_200_000 : 120_000 },
+    async () => {
+      const server = await redis();
+      const app = openApp(server.url());
+      let immediate = 0;
+      app.task('far', { ignoreResult: true }, () => undefined);
+      app.task('now', { ignoreResult: true }, () => void immediate++);
+      const worker = new Worker(app, { concurrency: 4, hostname: 'eta@chaos' });
+      closers.push(() => worker.stop('cold'));
+      await worker.start();
+      const far = full ? 200_000 : 3_000;
+      for (let sent = 0; sent < far; sent += 1_000) {
+        await Promise.all(Array.from({ length: 1_000 }, () => app.send('far', [], { countdown: '1h' })));
+      }
+      await Promise.all(Array.from({ length: 200 }, () => app.send('now')));
+      // They stand behind all the far ones, which the worker hands back one after the other.
+      await until(() => immediate === 200, { message: 'the immediate tasks ran', timeoutMs: full ? 600_000 : 60_000 });
+      const admin = server.client();
+      await until(async () => (await admin.hlen('unacked')) === 0, { message: 'nothing is held unacknowledged' });
+      const answer = await app.control.inspect({ timeout: '1s' }).scheduled();
+      expect(answer['eta@chaos']).toEqual([]);
+      // All of them are still there, where the next worker finds them.
+      const keys = await admin.keys('celeriac:*delayed*');
+      const kept = await Promise.all(keys.map((key) => admin.zcard(key).catch(() => 0)));
+      expect(kept.reduce((sum, size) => sum + size, 0)).toBe(far);
+    },
+  );
 });
