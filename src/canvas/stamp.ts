@@ -136,7 +136,7 @@ function list(value: unknown): unknown[] {
 /** Source: `_merge_dictionaries`: what is there stays; lists grow; with `append` other values become lists. */
 function add(into: Dict, more: StampValues, append: boolean): void {
   for (const [name, value] of Object.entries(more)) {
-    const present = into[name];
+    const present = append && name in into ? list(into[name]) : into[name];
     if (!(name in into)) into[name] = value;
     else if (Array.isArray(present) && Array.isArray(value))
       into[name] = [...(present as unknown[]), ...(value as unknown[])];
