@@ -91,7 +91,7 @@ function lateness(app: Celery, { options }: SignatureDict): string[] {
   const due = typeof countdown === 'number' ? now + countdown * 1000 : typeof eta === 'string' ? parseIso(eta) : now;
   const end =
     typeof expires === 'number' ? now + expires * 1000 : typeof expires === 'string' ? parseIso(expires) : Infinity;
-  return end < due ? ['it expires before it is due'] : end < now ? ['it has expired already'] : [];
+  return end < now ? ['it has expired already'] : end < due ? ['it expires before it is due'] : [];
 }
 
 function collect(node: PlanNode, path: readonly string[]): string[] {

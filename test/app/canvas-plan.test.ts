@@ -1,6 +1,7 @@
 import { afterEach, expect, test } from 'vitest';
 import { Celery, chain, chord, group } from '../../src/index.ts';
 import { Worker } from '../../src/worker/index.ts';
+import { withoutChords } from '../support/without-chords.ts';
 
 const open: AsyncDisposable[] = [];
 afterEach(async () => {
@@ -60,6 +61,36 @@ test('a plan says what cannot work', async () => {
     'chord > a: it expires before it is due',
     expect.stringMatching(/^chord > a: .*nowhere/),
   ]);
+});
+
+test('a plan says which chords cannot be counted, and draws what is broken', async () => {
+  const app = newApp();
+  const a = app.remoteTask<(x: unknown) => number>('a');
+  const total = app.remoteTask<(all: number[]) => number>('total');
+  const canvas = chain(a.s(1), chord([a.s(), a.si(2).set({ expires: new Date(0) })], total.s()));
+  const rpc = newApp({ backend: withoutChords(await app.backend(), 'rpc') });
+  const here = rpc.signature(canvas.toJSON());
+  const plan = await rpc.plan(here);
+  expect(plan.problems).toEqual([
+    'chain > chord: chords need a result backend that keeps results, and "rpc" does not',
+    'chain > chord > a: it has expired already',
+  ]);
+  expect(plan.root.children[1]).toMatchObject({ kind: 'chord', chord: 'none' });
+  expect(plan.toString()).toContain('  chord  3 tasks  chord: none\n    ! chords need a result backend');
+  expect(plan.toMermaid()).toContain('n2["a (celery)"]:::broken');
+  expect(plan.toMermaid()).toContain('classDef broken');
+  expect(plan.toDot()).toContain('n2 [label="a (celery)", color=red];');
+  await expect((here as unknown as { delay(): Promise<unknown> }).delay()).rejects.toMatchObject({
+    code: 'ERR_NOT_SUPPORTED',
+  });
+  const unlock = newApp({ backend: withoutChords(await app.backend()) });
+  const counted = await unlock.plan(unlock.signature(canvas.toJSON()));
+  expect(counted.root.children[1]).toMatchObject({ chord: 'unlock' });
+  const header = await unlock.plan(unlock.signature(chord([a.s(1), a.s(2)], total.s()).toJSON()));
+  // The task that waits for the header is a message too.
+  expect([header.messages, header.problems]).toEqual([3, []]);
+  const large = await app.plan(a.s('x'.repeat(2 ** 21)));
+  expect(large.problems).toEqual([expect.stringMatching(/^a: its message has \d{7} bytes$/)]);
 });
 
 test('a group from a generator: a window is under way, the body gets everything', { timeout: 60_000 }, async () => {

@@ -3,7 +3,7 @@ import { Celery } from '../../src/index.ts';
 import { Worker } from '../../src/worker/index.ts';
 import { startRedis, type RedisServer } from '../drivers/redis-support.ts';
 import { missing } from '../support/available.ts';
-import { canvasTasks, evaluate, outcomeOf, type Canvas, type CanvasOutcome } from '../support/canvas.ts';
+import { evaluate, outcomeOf, step, type Canvas, type CanvasOutcome } from '../support/canvas.ts';
 import { pythonCanvases, pythonWorker, type PythonSide, type PythonWorker } from '../support/python.ts';
 
 /*
@@ -67,10 +67,10 @@ for (const what of ['chain', 'group', 'chord']) {
 
 type Fleet = 'ts' | 'py' | 'mixed';
 
-function canvas(shape: Shape, fleet: Fleet): Canvas {
+function canvas(shape: Shape, fleet: Fleet, prefix = ''): Canvas {
   let n = 0;
   return shape(() => {
-    const label = String.fromCharCode(97 + n);
+    const label = `${prefix}${String.fromCharCode(97 + n)}`;
     const lang = fleet === 'mixed' ? (n % 2 === 0 ? 'ts' : 'py') : fleet;
     n++;
     return { op: 'step', lang, label };
@@ -86,10 +86,14 @@ describe.skipIf(reason !== undefined)(`canvases${reason === undefined ? '' : ` (
 
   beforeAll(async () => {
     redis = await startRedis();
-    side = { broker: redis.url(0), backend: redis.url(1) };
+    side = { broker: redis.url(0), backend: redis.url(1), counts: true };
     python = await pythonWorker(side, { concurrency: 4 });
     app = new Celery({ broker: side.broker, backend: side.backend });
-    canvasTasks(app);
+    const client = redis.client(1);
+    app.task('ts.step', async (...args: unknown[]) => {
+      await client.hincrby('counts', String(args.at(-1)), 1);
+      return step(...args);
+    });
     worker = new Worker(app, {
       queues: ['ts'],
       hostname: 'ts@table',
@@ -110,35 +114,39 @@ describe.skipIf(reason !== undefined)(`canvases${reason === undefined ? '' : ` (
     expect(new Set(SHAPES.map(([, shape]) => JSON.stringify(canvas(shape, 'ts')))).size).toBeGreaterThanOrEqual(110);
   });
 
-  const expected = (shape: Shape): CanvasOutcome => ({
-    state: 'SUCCESS',
-    value: evaluate(canvas(shape, 'ts')),
-  });
+  const expected = (one: Canvas): CanvasOutcome => ({ state: 'SUCCESS', value: evaluate(one) });
+
+  /** Steps that did not run exactly once. */
+  const miscounted = async (all: readonly Canvas[]): Promise<unknown[]> => {
+    const counts = await redis.client(1).hgetall('counts');
+    return all.flatMap(labels).flatMap((label) => (counts[label] === '1' ? [] : [[label, counts[label] ?? 0]]));
+  };
 
   test.each<Fleet>(['ts', 'py', 'mixed'])('sent from here, fleet: %s', { timeout: 180_000 }, async (fleet) => {
-    const outcomes = await Promise.all(SHAPES.map(([, shape]) => outcomeOf(app, canvas(shape, fleet), '60s')));
-    const wrong = SHAPES.flatMap(([name, shape], i) => {
-      const want = expected(shape);
+    const canvases = SHAPES.map(([, shape], i) => canvas(shape, fleet, `here-${fleet}-${i}-`));
+    const outcomes = await Promise.all(canvases.map((one) => outcomeOf(app, one, '60s')));
+    const wrong = SHAPES.flatMap(([name], i) => {
+      const want = expected(canvases[i] as Canvas);
       return text(outcomes[i]) === text(want) ? [] : [{ name, got: outcomes[i], want: want.value }];
     });
     expect(wrong).toEqual([]);
+    expect(await miscounted(canvases)).toEqual([]);
   });
 
   test.each<Fleet>(['ts', 'py', 'mixed'])('sent from Python, fleet: %s', { timeout: 180_000 }, async (fleet) => {
     const shapes = SHAPES.filter(([name]) => !NEVER_ENDS_IN_CELERY.includes(name));
-    const outcomes = await pythonCanvases<CanvasOutcome>(
-      side,
-      shapes.map(([, shape]) => canvas(shape, fleet)),
-      30,
-    );
-    const wrong = shapes.flatMap(([name, shape], i) => {
-      const want = expected(shape);
+    const canvases = shapes.map(([, shape], i) => canvas(shape, fleet, `there-${fleet}-${i}-`));
+    const outcomes = await pythonCanvases<CanvasOutcome>(side, canvases, 100);
+    const wrong = shapes.flatMap(([name], i) => {
+      const one = canvases[i] as Canvas;
+      const want = expected(one);
       const got = outcomes[i];
       // Celery turns the members of a group within a group around, but not always: here only their number counts.
-      const same = nestsGroups(canvas(shape, 'ts')) ? letters(got) === letters(want) : text(got) === text(want);
+      const same = nestsGroups(one) ? letters(got) === letters(want) : text(got) === text(want);
       return same ? [] : [{ name, got, want: want.value }];
     });
     expect(wrong).toEqual([]);
+    expect(await miscounted(canvases)).toEqual([]);
   });
 });
 
@@ -147,6 +155,11 @@ const NEVER_ENDS_IN_CELERY: readonly string[] = [
   'chain as a body first in a group',
   'chord within a chain first in a group',
 ];
+
+function labels(one: Canvas): string[] {
+  if (!('of' in one)) return [one.label];
+  return [...one.of, ...(one.op === 'chord' ? [one.body] : [])].flatMap(labels);
+}
 
 function nestsGroups(one: Canvas, within = false): boolean {
   if (!('of' in one)) return false;

@@ -16,17 +16,20 @@ export interface PythonSide {
   readonly ledger?: string;
   /** Seconds; Celery's own default is an hour. */
   readonly visibilityTimeout?: number;
+  /** `py.step` counts its runs in the hash `counts` of the backend. */
+  readonly counts?: boolean;
   /** More of Python's settings. */
   readonly config?: Readonly<Record<string, unknown>>;
 }
 
-function environment({ broker, backend, ledger, visibilityTimeout, config }: PythonSide): NodeJS.ProcessEnv {
+function environment({ broker, backend, ledger, visibilityTimeout, counts, config }: PythonSide): NodeJS.ProcessEnv {
   return {
     ...process.env,
     INTEROP_BROKER: broker,
     INTEROP_BACKEND: backend,
     INTEROP_LEDGER: ledger ?? '/dev/null',
     INTEROP_CONFIG: JSON.stringify(config ?? {}),
+    ...(counts === true && { INTEROP_COUNTS: '1' }),
     ...(visibilityTimeout !== undefined && { INTEROP_VISIBILITY: String(visibilityTimeout) }),
     PYTHONDONTWRITEBYTECODE: '1',
   };
@@ -113,7 +116,7 @@ export async function pythonCalls(side: PythonSide, calls: readonly PythonCall[]
 
 /** Builds, sends and awaits canvases in one Python process. @param seconds for all of them together */
 export async function pythonCanvases<T>(side: PythonSide, cases: readonly unknown[], seconds: number): Promise<T[]> {
-  const { stdout } = await run(side, ['canvas.py'], JSON.stringify({ cases, seconds }));
+  const { stdout } = await run(side, ['canvas.py'], JSON.stringify({ cases, seconds }), false, (seconds + 60) * 1000);
   return JSON.parse(stdout) as T[];
 }
 
@@ -171,12 +174,13 @@ async function run(
   args: readonly string[],
   input?: string,
   mayFail = false,
+  timeoutMs = 60_000,
 ): Promise<{ stdout: string; code: number | null }> {
   const child = spawn(PYTHON, args, {
     cwd: FOLDER,
     env: environment(side),
     stdio: ['pipe', 'pipe', 'pipe'],
-    timeout: 60_000,
+    timeout: timeoutMs,
   });
   let stdout = '';
   let stderr = '';
