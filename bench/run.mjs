@@ -21,7 +21,7 @@ const { values: flags } = parseArgs({
   },
 });
 if (flags.help) {
-  console.log(`node run.mjs [--broker memory,sqlite,redis] [--only enqueue,drain,processes,awaited,roundTrip,depth,start,idle]
+  console.log(`node run.mjs [--broker memory,sqlite,redis] [--only enqueue,drain,processes,awaited,roundTrip,depth,start,idle,canvas]
              [--peers Celeriac,BullMQ,…] [--rounds 3] [--scale 1] [--json results.json]
 Every cell runs once per round and peers take turns, so that a slow minute hits all alike. Medians; ratios to Celeriac.
 --scale 0.1 shrinks every task count: a smoke run whose numbers mean nothing.`);
@@ -144,6 +144,15 @@ function commands() {
   return sum;
 }
 
+/** Workflows, their members, and how many of each are run one after the other. */
+const CANVASES = [
+  ['chain', 10, 50],
+  ['group', 100, 20],
+  ['group', 10_000, 1],
+  ['chord', 100, 20],
+  ['chord', 10_000, 1],
+];
+
 const IDLE_SECONDS = 10;
 
 async function idle(peer, kind) {
@@ -190,6 +199,15 @@ for (const kind of flags.broker.split(',')) {
       add('depth', `drain of ${depth} queued`, () => drain(peer, kind, 100, depth));
     }
     add('start', 'start to first task', () => startUp(peer, kind));
+    if (peer.canvases && kind === 'redis') {
+      for (const [mode, members, times] of CANVASES) {
+        const n = Math.max(2, Math.round(members * Math.min(1, scale)));
+        const label = `${mode} of ${members}`;
+        add('canvas', label, () =>
+          beside(peer, kind, 100, (broker) => ask(peer.run({ op: 'canvas', broker, mode, n, times }))),
+        );
+      }
+    }
     if (kind === 'redis') add('start', 'import', () => ask(peer.load));
     add('idle', 'idle worker: commands, CPU', () => idle(peer, kind));
   }

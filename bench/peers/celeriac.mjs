@@ -1,11 +1,16 @@
-import { Celery } from 'celeriac';
+import { Celery, chain, chord, group } from 'celeriac';
 import { counter, inFlight, latencies, peer, timed } from '../lib/peer.mjs';
 
 const BULK = 1_000;
 
 function open({ broker, backend }) {
   const app = new Celery({ broker, backend: backend ?? broker });
-  return { app, noop: app.task('noop', { ignoreResult: true }, (_i) => undefined), echo: app.task('echo', (i) => i) };
+  return {
+    app,
+    noop: app.task('noop', { ignoreResult: true }, (_i) => undefined),
+    echo: app.task('echo', (i) => i),
+    total: app.task('total', (values) => values.length),
+  };
 }
 
 async function work({ app, noop }, { n, concurrency }, hit = counter(n)) {
@@ -49,6 +54,21 @@ await peer({
   async roundTrip(options) {
     const { echo } = open(options);
     return latencies(options.n, async (i) => (await echo.delay(i)).get({ timeout: '60s' }));
+  },
+  /** One workflow of `n` tasks after the other, each until its value is there. */
+  async canvas(options) {
+    const { echo, total } = open(options);
+    const numbers = Array.from({ length: options.n }, (_, i) => i);
+    const make = {
+      chain: () => chain(...numbers.map((i) => (i === 0 ? echo.s(i) : echo.s()))),
+      group: () => group(numbers.map((i) => echo.s(i))),
+      chord: () =>
+        chord(
+          numbers.map((i) => echo.s(i)),
+          total.s(),
+        ),
+    }[options.mode];
+    return latencies(options.times, async () => (await make().delay()).get({ timeout: '300s' }), 1);
   },
   /** Producer, broker and worker in one process, which is all that memory:// can do. */
   async alone(options) {

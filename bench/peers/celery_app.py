@@ -5,7 +5,7 @@ import resource
 import sys
 import time
 
-from celery import Celery, group
+from celery import Celery, chain, chord, group
 
 app = Celery("bench", broker=os.environ["BENCH_BROKER"], backend=os.environ["BENCH_BROKER"])
 app.conf.update(worker_prefetch_multiplier=100, task_acks_late=True, broker_connection_retry_on_startup=True,
@@ -35,6 +35,27 @@ def noop(i):
 @app.task(name="echo")
 def echo(i):
     return i
+
+
+@app.task(name="total")
+def total(values):
+    return len(values)
+
+
+def canvas(n, mode, times):
+    """One workflow of n tasks after the other, each until its value is there."""
+    make = {
+        "chain": lambda: chain(*[echo.s(i) if i == 0 else echo.s() for i in range(n)]),
+        "group": lambda: group([echo.s(i) for i in range(n)]),
+        "chord": lambda: chord([echo.s(i) for i in range(n)], total.s()),
+    }[mode]
+    measured = []
+    for _ in range(times + 1):
+        begin = time.perf_counter()
+        make().apply_async().get(timeout=300)
+        measured.append((time.perf_counter() - begin) * 1000)
+    measured = sorted(measured[1:])
+    return {"n": times, "p50": measured[int(times * 0.5)], "p99": measured[int(times * 0.99)]}
 
 
 def timed(n, work):
@@ -72,6 +93,8 @@ if __name__ == "__main__":
         answer = enqueue(options["n"], options["mode"])
     elif op == "awaited":
         answer = awaited(options["n"])
+    elif op == "canvas":
+        answer = canvas(options["n"], options["mode"], options["times"])
     else:
         answer = round_trip(options["n"])
     print(json.dumps(answer))

@@ -44,6 +44,7 @@ function celery() {
     name: 'Celery (Python)',
     brokers: ['redis'],
     slow: true,
+    canvases: true,
     load: {
       command: python,
       args: [
@@ -81,7 +82,7 @@ function celery() {
 /** The peers that are installed; Celeriac first. */
 export function peers() {
   return [
-    inNode('Celeriac', 'celeriac', 'celeriac.mjs', ['memory', 'sqlite', 'redis']),
+    { ...inNode('Celeriac', 'celeriac', 'celeriac.mjs', ['memory', 'sqlite', 'redis']), canvases: true },
     installed('bullmq') && inNode('BullMQ', 'bullmq', 'bullmq.mjs', ['redis']),
     installed('bee-queue') && inNode('bee-queue', 'bee-queue', 'bee-queue.mjs', ['redis']),
     celery(),

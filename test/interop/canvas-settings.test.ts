@@ -47,7 +47,7 @@ describe.skipIf(reason !== undefined)(`chords on Redis${reason === undefined ? '
       of: [step('ts', 'a'), step('py', 'b'), step('ts', 'c')],
       body: step('ts', 'd'),
     };
-    const sorted = (text: unknown): string => [...String(text)].toSorted().join('');
+    const sorted = (text: unknown): string => String(text).split('').toSorted().join('');
     const here = await outcomeOf(app, canvas, '30s');
     const [there] = await pythonCanvases<{ value?: unknown }>(side, [canvas], 30);
     expect([sorted(here.value), sorted(there?.value)]).toEqual([sorted(evaluate(canvas)), sorted(evaluate(canvas))]);
