@@ -1,5 +1,8 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 import { PYTHON } from './global-setup.ts';
@@ -78,4 +81,33 @@ export function django(project: DjangoProject): Django {
       await gone;
     },
   };
+}
+
+export interface DjangoBeat extends AsyncDisposable {
+  readonly log: () => string;
+  /** As an operator stops it; resolves when it has written everything down. */
+  stop(): Promise<void>;
+}
+
+/** `celery -A django_side beat -S django` */
+export function djangoBeat(project: DjangoProject): DjangoBeat {
+  const dir = mkdtempSync(join(tmpdir(), 'celeriac-django-beat-'));
+  const args = ['-m', 'celery', '-A', 'django_side', 'beat', '-S', 'django', '-l', 'INFO', '--max-interval', '1'];
+  const child = spawn(PYTHON, ['-u', ...args, '--pidfile', ''], {
+    cwd: dir,
+    env: { ...environment(project), PYTHONPATH: FOLDER },
+    stdio: ['ignore', 'pipe', 'pipe'],
+  });
+  let log = '';
+  for (const stream of [child.stdout, child.stderr]) stream.on('data', (chunk: Buffer) => (log += String(chunk)));
+  const gone = once(child, 'exit');
+  const kill = (): void => void child.kill('SIGKILL');
+  process.once('exit', kill);
+  const end = async (signal: NodeJS.Signals): Promise<void> => {
+    if (child.exitCode === null && child.signalCode === null) child.kill(signal);
+    await gone;
+    process.removeListener('exit', kill);
+    rmSync(dir, { recursive: true, force: true });
+  };
+  return { log: () => log, stop: () => end('SIGTERM'), [Symbol.asyncDispose]: () => end('SIGKILL') };
 }

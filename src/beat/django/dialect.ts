@@ -81,7 +81,11 @@ async function postgresql(connectionString: string, timezone: string): Promise<L
   // An idle connection that breaks is opened again by the next query; without a listener it would end the process.
   pool.on('error', () => {});
   const open = new Set<Cuttable>();
-  pool.on('connect', (client) => void open.add(client as unknown as Cuttable));
+  pool.on('connect', (client) => {
+    // Also between two queries of a transaction; the next one fails then.
+    client.on('error', () => {});
+    open.add(client as unknown as Cuttable);
+  });
   pool.on('remove', (client) => void open.delete(client as unknown as Cuttable));
   const cut = (): void => open.forEach(({ connection }) => void connection.stream.destroy());
   return { dialect: new PostgresDialect({ pool }), cut };
@@ -103,6 +107,7 @@ async function mysql(uri: string): Promise<Link> {
   const open = new Set<{ destroy(): void }>();
   pool.on('connection', (connection) => {
     open.add(connection);
+    connection.on('error', () => {});
     connection.on('end', () => void open.delete(connection));
   });
   return { dialect: new MysqlDialect({ pool }), cut: () => open.forEach((connection) => connection.destroy()) };
