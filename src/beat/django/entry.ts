@@ -2,6 +2,7 @@ import { DecodeError } from '../../errors.ts';
 import { Clocked } from '../../schedules/clocked.ts';
 import { Crontab } from '../../schedules/crontab.ts';
 import { Interval } from '../../schedules/interval.ts';
+import { Solar, type SolarEvent } from '../../schedules/solar.ts';
 import type { Schedule } from '../../schedules/schedule.ts';
 import { loads } from '../../serializers/json.ts';
 import type { DjangoDatabase } from './database.ts';
@@ -101,9 +102,8 @@ function scheduleOf(row: TaskRow, tzAware: boolean, moment: (text: string) => nu
     return check(row, 'clocked', false, () => new Clocked(moment(row.clocked_time as string)));
   }
   if (row.found_solar !== null) {
-    throw new BrokenRow(`periodic task ${JSON.stringify(row.name)}: solar schedules are not there yet`, {
-      disables: false,
-    });
+    const { event, latitude, longitude } = row;
+    return check(row, 'solar', false, () => new Solar(event as SolarEvent, Number(latitude), Number(longitude)));
   }
   throw new BrokenRow(`periodic task ${JSON.stringify(row.name)}: its schedule was removed from the database`, {
     disables: true,

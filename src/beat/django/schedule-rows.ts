@@ -2,10 +2,11 @@ import { UsageError } from '../../errors.ts';
 import { Clocked } from '../../schedules/clocked.ts';
 import { Crontab } from '../../schedules/crontab.ts';
 import { Interval } from '../../schedules/interval.ts';
+import { Solar } from '../../schedules/solar.ts';
 import type { Schedule } from '../../schedules/schedule.ts';
 import type { Moments } from './moments.ts';
 import type { Tx } from './database.ts';
-import { CLOCKEDS, CRONTABS, INTERVALS } from './tables.ts';
+import { CLOCKEDS, CRONTABS, INTERVALS, SOLARS } from './tables.ts';
 
 /** The columns of a task that name its schedule: exactly one is not null. */
 export interface ScheduleColumns {
@@ -33,6 +34,7 @@ export async function scheduleColumns(tx: Tx, schedule: Schedule, context: Sched
   if (schedule instanceof Interval) return { ...NONE, interval_id: await intervalRow(tx, schedule) };
   if (schedule instanceof Crontab) return { ...NONE, crontab_id: await crontabRow(tx, schedule, context.timezone) };
   if (schedule instanceof Clocked) return { ...NONE, clocked_id: await clockedRow(tx, schedule, context.moments) };
+  if (schedule instanceof Solar) return { ...NONE, solar_id: await solarRow(tx, schedule) };
   throw new UsageError(`a database schedule is every(…), crontab(…), solar(…) or clocked(…), got ${String(schedule)}`);
 }
 
@@ -84,6 +86,19 @@ async function crontabRow(tx: Tx, crontab: Crontab, timezone: string): Promise<n
         .executeTakeFirst()
     )?.id;
   return found(find, () => tx.insertInto(CRONTABS).values(values).execute());
+}
+
+async function solarRow(tx: Tx, { event, latitude, longitude }: Solar): Promise<number> {
+  const values = { event, latitude: latitude.toFixed(6), longitude: longitude.toFixed(6) };
+  const find = async (): Promise<number | undefined> =>
+    (
+      await tx
+        .selectFrom(SOLARS)
+        .select('id')
+        .where((where) => where.and(values))
+        .executeTakeFirst()
+    )?.id;
+  return found(find, () => tx.insertInto(SOLARS).values(values).execute());
 }
 
 async function clockedRow(tx: Tx, { atMs }: Clocked, moments: Moments): Promise<number> {

@@ -98,6 +98,7 @@ def rows(start):
     def add(name, **fields):
         PeriodicTask.objects.create(name=name, task="t." + name, **fields)
     def interval(every, period): return IntervalSchedule.objects.create(every=every, period=period)
+    def sun(event, lat, lon): return SolarSchedule.objects.get_or_create(event=event, latitude=lat, longitude=lon)[0]
     def cron(**fields): return CrontabSchedule.objects.create(**fields)
     paris, york, kathmandu = ZoneInfo("Europe/Paris"), ZoneInfo("America/New_York"), ZoneInfo("Asia/Kathmandu")
     add("every 7 h", interval=interval(7, "hours"))
@@ -117,6 +118,8 @@ def rows(start):
     add("expired", interval=interval(3, "hours"), expires=start - timedelta(hours=1))
     add("clocked", clocked=ClockedSchedule.objects.create(clocked_time=start + timedelta(hours=6, seconds=30)), one_off=True)
     add("clocked before", clocked=ClockedSchedule.objects.create(clocked_time=start - timedelta(hours=6)), one_off=True)
+    add("sunset", solar=sun("sunset", "48.856613", "2.352222"))
+    add("dawn", solar=sun("dawn_civil", "-33.868820", "151.209290"))
     add("disabled", interval=interval(1, "hours"), enabled=False)
     PeriodicTask.objects.update(date_changed=start)
 def state():

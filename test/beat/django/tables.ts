@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { DjangoDatabase } from '../../../src/beat/django/database.ts';
 import { DatabaseSchedules } from '../../../src/beat/django/schedules.ts';
-import { clocked, crontab, every, UsageError } from '../../../src/index.ts';
+import { clocked, crontab, every, solar, UsageError } from '../../../src/index.ts';
 import { systemClock } from '../../../src/runtime/clock.ts';
 import type { Django } from '../../support/django.ts';
 import type { Site } from './site.ts';
@@ -120,6 +120,34 @@ task = PeriodicTask.objects.get(name="ours")
 task.full_clean()
 task.crontab.full_clean()
 task.save()`);
+  });
+
+  test('tables: every kind of schedule has one row, however many tasks share it', async () => {
+    const kinds = {
+      every: every('90s'),
+      crontab: crontab('*/5 4 1-7 jan,mar sun', { timezone: 'America/New_York' }),
+      solar: solar('dawn_civil', 48.856613, -2.352222),
+      clocked: clocked('2030-01-01T00:00:00.250Z'),
+      fraction: every('250ms'),
+    };
+    for (const [name, schedule] of Object.entries(kinds)) {
+      for (const suffix of ['', ' again']) await schedules.create({ name: name + suffix, task: 't', schedule });
+    }
+    expect(
+      await python.run(`
+for task in PeriodicTask.objects.all():
+    task.full_clean()
+    task.scheduler.full_clean()
+result = [[str(row) for row in model.objects.all()] for model in (IntervalSchedule, CrontabSchedule, SolarSchedule, ClockedSchedule)]`),
+    ).toEqual([
+      ['every 250000 microseconds', 'every 90 seconds'],
+      ['*/5 4 1-7 jan,mar sun (m/h/dM/MY/d) America/New_York'],
+      ['Civil dawn (48.856613, -2.352222)'],
+      // In the project's own zone.
+      ['2029-12-31 18:00:00.250000-06:00'],
+    ]);
+    const [back] = (await schedules.list()).filter(({ name }) => name === 'solar');
+    expect(back).toMatchObject({ schedule: { event: 'dawn_civil', latitude: 48.856613, longitude: -2.352222 } });
   });
 
   test('tables: an edit changes what it names, tells every beat, and leaves the rest as it is', async () => {
