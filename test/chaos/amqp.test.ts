@@ -299,7 +299,8 @@ describe.skipIf(reason !== undefined)(
       app.task('note', { ignoreResult: true }, (n: number) => void ran.add(n));
       const worker = await work(app);
       await app.send('note', [-1]);
-      const [row] = await server.list<{ name: string; leader: string }>('list_queues', vhost(), 'name', 'leader');
+      const rows = await server.list<{ name: string; leader: string }>('list_queues', vhost(), 'name', 'leader');
+      const row = rows.find(({ name }) => name === 'celery');
       const leader = nodes.find((one) => row?.leader.includes(`r${one.port}@`));
       if (leader === undefined) throw new Error(`no node leads: ${JSON.stringify(row)}`);
       const sent = [-1];
