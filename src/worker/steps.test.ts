@@ -183,7 +183,7 @@ test('what a step is given works', async () => {
   });
   await using worker = new Worker(app, { concurrency: 2, prefetchMultiplier: 3, userOptions: { cacheSize: 7 } });
   await worker.start();
-  const stats = await app.control.inspect({ timeout: '2s', limit: 1 }).stats();
+  const stats = await app.control.inspect({ timeout: '20s', limit: 1 }).stats();
   expect(Object.values(stats)[0]).toMatchObject({ mine: 1, prefetch_count: 6 });
   expect(scope.options).toEqual({ cacheSize: 7 });
   expect(scope.qos.value).toBe(6);
@@ -225,8 +225,8 @@ test('messages that are no tasks, beside tasks', async () => {
       prefetchCount: 5,
       onMessage: async (message, { hostname }) => {
         if (message.payload.n === 2) throw new RangeError('two');
-        seen.push([message.payload.n, hostname]);
         await message.ack();
+        seen.push([message.payload.n, hostname]);
       },
     }),
   );
@@ -235,7 +235,7 @@ test('messages that are no tasks, beside tasks', async () => {
   await using connection = new Connection(await app.transport());
   for (const n of [1, 2, 3]) await connection.producer().publish({ n }, { routingKey: 'orders' });
   await until(() => seen.length === 2);
-  const stats = await app.control.inspect({ timeout: '2s', limit: 1 }).stats();
+  const stats = await app.control.inspect({ timeout: '20s', limit: 1 }).stats();
   expect(Object.values(stats)[0]).toMatchObject({ orders: { queues: ['orders'], handled: 2 } });
   await worker.stop();
   await connection.producer().publish({ n: 4 }, { routingKey: 'orders' });
