@@ -89,16 +89,19 @@ export class Consumer {
   async #run(): Promise<void> {
     const { app, log, counters } = this.#parts;
     const { signal } = this.#stop;
-    for (let failures = 0; !signal.aborted;) {
+    // Retries that are counted are those without a connection in between; the waits grow until one has lasted.
+    for (let failures = 0, inVain = 0; !signal.aborted;) {
       const startedMs = app.clock.monotonic();
+      const connectsBefore = counters.connects;
       const error = await this.#consume();
       if (error === undefined || signal.aborted) break;
       if (app.clock.monotonic() - startedMs > STALL_MS) failures = 0;
       failures++;
+      inVain = counters.connects > connectsBefore ? 0 : inVain + 1;
       const { maxRetries } = this.#options;
       const retry = this.#started ? this.#options.retry : this.#options.retryOnStartup;
       const hopeless = error instanceof OperationalError && !error.recoverable;
-      if (hopeless || !retry || (maxRetries !== null && failures > maxRetries)) {
+      if (hopeless || !retry || (maxRetries !== null && inVain > maxRetries)) {
         this.#state = 'closed';
         this.#ready.reject(error);
         throw error;
