@@ -131,7 +131,7 @@ export class ScheduleControl implements AsyncDisposable {
   async #load(): Promise<{ configured: readonly PeriodicTask[]; entries: readonly StoredEntry[] }> {
     const { conf } = this.#app;
     const configured = await configuredEntries(this.#app);
-    const context = { timezone: effectiveTimezone(conf), enableUtc: conf.enableUtc };
+    const context = { timezone: effectiveTimezone(conf), enableUtc: conf.enableUtc, looking: true };
     return { configured, entries: await this.#store.load(configured, context) };
   }
 

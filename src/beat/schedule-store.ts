@@ -44,6 +44,8 @@ export interface StoredEntry {
 export interface LoadContext {
   readonly timezone: string;
   readonly enableUtc: boolean;
+  /** Only to show or to edit: nothing is to be written down, and what is switched off is wanted too, as `paused`. */
+  readonly looking?: boolean | undefined;
 }
 
 /** Where beat finds its schedule and keeps what it remembers. One beat calls one method at a time. */

@@ -59,7 +59,7 @@ export function storedEntry(entry: DatabaseEntry, row: TaskRow, { moments, stamp
 }
 
 /** Options of one sending, as Celery's beat makes them from a row. */
-function sendOptions(entry: DatabaseEntry): WireOptions {
+export function sendOptions(entry: DatabaseEntry): WireOptions {
   const { queue, exchange, routingKey, priority, expires, expireSeconds, headers, name } = entry;
   const expiry = expires === null ? expireSeconds || undefined : toIso(expires.getTime());
   return {

@@ -1,6 +1,8 @@
 import type { PeriodicTask } from '../../app/periodic.ts';
 import type { Celery } from '../../app/celery.ts';
-import type { LoadContext, RunState, ScheduleStore, StoredEntry } from '../schedule-store.ts';
+import { effectiveTimezone } from '../../app/timezone.ts';
+import { DjangoEditor } from './editor.ts';
+import type { LoadContext, ScheduleEditor, RunState, ScheduleStore, StoredEntry } from '../schedule-store.ts';
 import { CLEANUP, configuredEntry } from './configured.ts';
 import { disable, record, type Run } from './runs.ts';
 import type { Crontab } from '../../schedules/crontab.ts';
@@ -30,6 +32,7 @@ interface Known {
 export class DjangoStore implements ScheduleStore {
   readonly name: string;
   readonly pollMs: number;
+  readonly editor: ScheduleEditor;
   readonly #app: Celery;
   readonly #database: DjangoDatabase;
   /** What was written of each configured entry in this process. */
@@ -40,6 +43,7 @@ export class DjangoStore implements ScheduleStore {
   #told: ReadonlySet<string> = new Set();
   #readMs = -Infinity;
   #nextEndMs = Infinity;
+  #configured: readonly PeriodicTask[] = [];
   #generation = 0;
 
   constructor(app: Celery, database: DjangoDatabase) {
@@ -48,9 +52,13 @@ export class DjangoStore implements ScheduleStore {
     this.pollMs = beatMaxLoopInterval > 0 ? beatMaxLoopInterval * 1000 : POLL_MS;
     this.#app = app;
     this.#database = database;
+    const schedules = new DatabaseSchedules(database, effectiveTimezone(app.conf));
+    this.editor = new DjangoEditor(app, schedules, () => this.#configured);
   }
 
-  async load(configured: readonly PeriodicTask[], { timezone }: LoadContext): Promise<StoredEntry[]> {
+  async load(configured: readonly PeriodicTask[], { timezone, looking }: LoadContext): Promise<StoredEntry[]> {
+    this.#configured = configured;
+    if (looking) return this.#look(configured);
     const { clock, log, periodicTasks } = this.#app;
     const { version } = periodicTasks;
     if (version !== this.#writtenVersion) await this.#writeConfigured(configured, timezone);
@@ -83,6 +91,23 @@ export class DjangoStore implements ScheduleStore {
     this.#readMs = nowMs;
     this.#nextEndMs = entries.reduce((soonest, { task }) => Math.min(soonest, task.endMs ?? Infinity), Infinity);
     return entries;
+  }
+
+  /** Every row, and what is configured and has none yet. */
+  async #look(configured: readonly PeriodicTask[]): Promise<StoredEntry[]> {
+    const rows = await this.#database.read((db) => readTasks(db));
+    const names = new Set(rows.map(({ name }) => name));
+    const entries = rows.flatMap((row): StoredEntry[] => {
+      try {
+        const stored = storedEntry(entryOf(row, this.#database), row, this.#database);
+        return [row.enabled ? stored : { ...stored, task: { ...stored.task, paused: true } }];
+      } catch (error) {
+        this.#app.log.error({ error, entry: row.name }, 'a periodic task is left out');
+        return [];
+      }
+    });
+    const missing = configured.filter(({ name }) => !names.has(name)).map((task): StoredEntry => ({ task }));
+    return [...entries, ...missing];
   }
 
   async version(): Promise<unknown> {

@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
 import { databaseScheduler, type DjangoOptions } from '../../../src/beat/django/index.ts';
-import { Beat, type ScheduleStore } from '../../../src/beat/index.ts';
+import { Beat, ScheduleControl, type ScheduleStore } from '../../../src/beat/index.ts';
 import { Celery, crontab, every, type CeleryOptions, type SignatureDict } from '../../../src/index.ts';
 import { systemClock, type Clock } from '../../../src/runtime/clock.ts';
 import { PlainDate } from '../../../src/serializers/index.ts';
@@ -353,6 +353,46 @@ assert dump() == before`);
     await pass(6000);
     expect(await python.run(`result = PeriodicTask.objects.get(name="tick").args`)).toBe('[2]');
     await store.close?.();
+    await app.close();
+  });
+
+  test('runs: the schedule is shown and changed as by celeriac schedule', async () => {
+    const { python, url } = site();
+    await python.run(`
+interval = IntervalSchedule.objects.create(every=10, period="days")
+PeriodicTask.objects.create(name="of Django", task="t.one", interval=interval, args="[1]", queue="q")
+PeriodicTask.objects.create(name="off", task="t.two", interval=interval, enabled=False)`);
+    const settings: CeleryOptions = { beatSchedule: { ours: { task: 't.ours', schedule: 3600 } } };
+    const { app, sent, store } = rig(url, Date.now(), settings);
+    await using control = new ScheduleControl(app, store);
+    const state = () =>
+      python.run(`result = {row.name: [row.task, row.args, row.queue, row.enabled, str(row.scheduler)]
+          for row in PeriodicTask.objects.all()}`);
+    const before = await state();
+    expect((await control.list()).map(({ name, paused }) => [name, paused])).toEqual([
+      ['of Django', false],
+      ['off', true],
+      ['ours', false],
+    ]);
+    expect(await state()).toEqual(before);
+
+    await control.add('added', { task: 't.added', schedule: { crontab: '0 3 * * *' }, options: { queue: 'slow' } });
+    await control.change('of Django', { args: [1, 2] });
+    await expect(control.change('of Django', { jitter: 5 })).rejects.toThrow('no column for jitterMs');
+    await control.resume('off');
+    await control.pause('ours');
+    const id = await control.runNow('of Django');
+    expect(sent).toMatchObject([{ task: 't.one', args: [1, 2], options: { queue: 'q', task_id: id } }]);
+    expect(await state()).toEqual({
+      'of Django': ['t.one', '[1, 2]', 'q', true, 'every 10 days'],
+      off: ['t.two', '[]', null, true, 'every 10 days'],
+      ours: ['t.ours', '[]', null, false, 'every 3600 seconds'],
+      added: ['t.added', '[]', 'slow', true, '0 3 * * * (m/h/dM/MY/d) UTC'],
+    });
+    await control.remove('added');
+    await control.reset('ours');
+    expect(await state()).toMatchObject({ ours: ['t.ours', '[]', null, true, 'every 3600 seconds'] });
+    expect(await state()).not.toHaveProperty('added');
     await app.close();
   });
 }
