@@ -1,7 +1,7 @@
-import { afterAll, beforeAll, beforeEach, describe } from 'vitest';
+import { afterAll, beforeAll, beforeEach, describe, test } from 'vitest';
 import { missing } from '../support/available.ts';
 import { outages } from './django/outages.ts';
-import { runs } from './django/runs.ts';
+import { compare, runs } from './django/runs.ts';
 import { PLACES, type Site } from './django/site.ts';
 import { takeover } from './django/takeover.ts';
 import { tables } from './django/tables.ts';
@@ -25,5 +25,18 @@ describe.each(Object.entries(PLACES))('django-celery-beat on %s', (name, { why, 
     runs(() => site);
     if (name !== 'SQLite') outages(() => site);
     if (missing('redis') === undefined) takeover(() => site);
+  });
+});
+
+describe.skipIf(missing('python'))('django-celery-beat on SQLite, in a project without USE_TZ', () => {
+  let site: Site;
+  beforeAll(async () => {
+    const settings = { USE_TZ: false, TIME_ZONE: 'Europe/Paris', DJANGO_CELERY_BEAT_TZ_AWARE: false };
+    site = await PLACES.SQLite.open(settings);
+  });
+  afterAll(() => site?.close());
+
+  test('the same as in Python', async () => {
+    await compare(site, '2027-03-27T20:00:00Z', 8, { useTz: false, timeZone: 'Europe/Paris' });
   });
 });

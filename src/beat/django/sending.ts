@@ -38,13 +38,13 @@ export function isOver({ expires, oneOff, totalRunCount }: DatabaseEntry, nowMs:
 }
 
 /** The entry as beat runs it. Source: `django_celery_beat.schedulers.ModelEntry`. */
-export function storedEntry(entry: DatabaseEntry, row: TaskRow, { moments, stamps }: DjangoDatabase): StoredEntry {
+export function storedEntry(entry: DatabaseEntry, row: TaskRow, { moments }: DjangoDatabase): StoredEntry {
   const { name, task, args, kwargs, startTime, expires, totalRunCount } = entry;
   const once = entry.oneOff || entry.schedule instanceof Clocked;
   const options = sendOptions(entry);
   const lastRunMs =
     row.last_run_at === null
-      ? stamps.read(row.date_changed) - (startTime === null ? 0 : LONG_AGO_MS)
+      ? moments.read(row.date_changed) - (startTime === null ? 0 : LONG_AGO_MS)
       : moments.read(row.last_run_at);
   const startMs = startTime?.getTime() ?? -Infinity;
   const periodic: PeriodicTask = {
