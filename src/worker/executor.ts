@@ -17,6 +17,7 @@ import { Cancellation } from '../runtime/cancellation.ts';
 import { deferred, type Deferred } from '../runtime/deferred.ts';
 import { ChildLostError, type Job, type Pool } from '../pools/pool.ts';
 import type { PoolSet } from '../pools/pool-set.ts';
+import { succeededBefore } from './deduplicate.ts';
 import { discardMalformed } from './discard.ts';
 import { Lane } from './lane.ts';
 import { startLimits, type DefaultLimits } from './limits.ts';
@@ -234,6 +235,7 @@ export class Executor {
     if (request.state !== 'running') return;
     if (revoked.covers(request.headers)) return this.#revoke(request, request.termination ? 'terminated' : 'revoked');
     if (request.expiresMs !== undefined && app.clock.now() > request.expiresMs) return this.#revoke(request, 'expired');
+    if (this.#parts.successes && request.delivery.redelivered && (await this.#isRepeat(request))) return;
     // 2
     if (request.body === undefined && !pool.takesMessages) {
       try {
@@ -347,6 +349,23 @@ export class Executor {
     return cancelled === undefined
       ? settleRevoked(this.#parts, request, 'terminated')
       : settleCancelled(this.#parts, request, cancelled);
+  }
+
+  /** It succeeded before and is acknowledged, or what follows could not be sent and it goes back. */
+  async #isRepeat(request: Request): Promise<boolean> {
+    try {
+      if (!(await succeededBefore(this.#parts, request))) return request.state !== 'running';
+      acknowledge(this.#parts, request);
+    } catch (error) {
+      const fields = { error, taskId: request.id, task: request.displayName };
+      this.#parts.log.error(fields, 'whether a task succeeded before is not known, or what follows it was not sent');
+      if (!request.acknowledged) {
+        request.acknowledged = true;
+        await request.delivery.reject({ requeue: true }).catch(() => undefined);
+      }
+    }
+    this.#leave(request);
+    return true;
   }
 
   /** Its child died: it runs again where it may, else it failed. */

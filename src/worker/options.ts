@@ -99,8 +99,20 @@ export function patienceMs(app: Celery, mode: StopMode, worker: WorkerOptions, s
   return mode === 'soft' ? workerSoftShutdownTimeout * 1000 : limitMs(worker.drainTimeout, drainTimeout);
 }
 
+type Environment = Readonly<Record<string, string | undefined>>;
+
 /** Source: celery.worker.state `REVOKES_MAX`, `REVOKE_EXPIRES`. */
-export function revokeLimits(env: Readonly<Record<string, string | undefined>>): RevokeLimits {
+export function revokeLimits(env: Environment): RevokeLimits {
+  return idLimits(env, 'CELERY_WORKER_REVOKES_MAX', 'CELERY_WORKER_REVOKE_EXPIRES');
+}
+
+/** Source: celery.worker.state `SUCCESSFUL_MAX`, `SUCCESSFUL_EXPIRES`. */
+export function successLimits(env: Environment): RevokeLimits {
+  const limits = idLimits(env, 'CELERY_WORKER_SUCCESSFUL_MAX', 'CELERY_WORKER_SUCCESSFUL_EXPIRES');
+  return { ...limits, max: limits.max ?? 1_000 };
+}
+
+function idLimits(env: Environment, most: string, expires: string): RevokeLimits {
   const number = (name: string): number | undefined => {
     const text = env[name];
     if (text === undefined || text === '') return undefined;
@@ -108,11 +120,8 @@ export function revokeLimits(env: Readonly<Record<string, string | undefined>>):
     if (!Number.isFinite(value) || value < 0) throw new UsageError(`${name}: expected a number, got "${text}"`);
     return value;
   };
-  const seconds = number('CELERY_WORKER_REVOKE_EXPIRES');
-  return {
-    max: number('CELERY_WORKER_REVOKES_MAX'),
-    lifetimeMs: seconds === undefined ? undefined : seconds * 1000,
-  };
+  const seconds = number(expires);
+  return { max: number(most), lifetimeMs: seconds === undefined ? undefined : seconds * 1000 };
 }
 
 function limitMs(given: Duration | undefined, settingSeconds: number | null): number | null {

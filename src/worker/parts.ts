@@ -14,6 +14,8 @@ export interface WorkerParts {
   readonly log: Logger;
   readonly events: EventDispatcher;
   readonly revoked: RevokedIds;
+  /** Ids of tasks that succeeded here lately; undefined where nobody asks (`workerDeduplicateSuccessfulTasks`). */
+  readonly successes: RevokedIds | undefined;
   readonly timers: TimerQueue;
   readonly backend: ResultBackend;
   readonly counters: Counters;

@@ -88,6 +88,7 @@ async function succeeded(parts: WorkerParts, request: Request, outcome: Success)
     if (logged) log.info({ ...subject(request), runtime, result }, 'task succeeded');
   }
   tellEnded(parts, request, 'SUCCESS');
+  parts.successes?.add(request.id);
   acknowledge(parts, request);
 }
 

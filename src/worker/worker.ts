@@ -25,6 +25,7 @@ import {
   defaultLimits,
   patienceMs,
   revokeLimits,
+  successLimits,
   type StopMode,
   type StopOptions,
   type WorkerExit,
@@ -249,6 +250,9 @@ export class Worker implements AsyncDisposable {
       log: app.log.child({ worker: hostname }),
       events,
       revoked: new RevokedIds(app.clock, revokeLimits(app.env)),
+      successes: app.conf.workerDeduplicateSuccessfulTasks
+        ? new RevokedIds(app.clock, successLimits(app.env))
+        : undefined,
       timers: new TimerQueue(app.clock),
       backend: await app.backend(),
       counters,

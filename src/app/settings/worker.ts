@@ -167,7 +167,7 @@ export const WORKER_SETTINGS: SettingsOf<WorkerSettings> = {
     type: 'bool',
     default: false,
     meaning: 'Skip redelivered finished late-ack tasks',
-    status: 'accepted',
+    status: 'used',
   },
   workerMaxTasksPerChild: {
     type: 'count',

@@ -4,6 +4,7 @@ import type { Channel, Connection, DriverContext } from '../transport.ts';
 import { BindingTable } from './bindings.ts';
 import { RedisChannel } from './channel.ts';
 import { FanoutReceiver } from './fanout.ts';
+import { holderId } from './holder.ts';
 import { Keeper } from './keeper.ts';
 import type { KeySpace } from './keys.ts';
 import { Ledger } from './ledger.ts';
@@ -94,7 +95,7 @@ export class RedisConnection implements Connection {
 
   /** A ledger for a channel that begins to read. */
   ledger(): Ledger {
-    const ledger = new Ledger(this.context.random.uuid(), this.keys, this.settings, this.context);
+    const ledger = new Ledger(holderId(this.context.random.uuid()), this.keys, this.settings, this.context);
     ledger.attach(this.socket);
     this.#ledgers.add(ledger);
     return ledger;

@@ -58,7 +58,7 @@ export class Keeper {
     const nowMs = this.#context.clock.monotonic();
     this.#quietSinceMs = nowMs;
     this.#turnedMs = nowMs;
-    this.#turn = this.#run();
+    this.#turn = this.#begin();
     return this.#turn;
   }
 
@@ -67,6 +67,16 @@ export class Keeper {
     this.#stopped = true;
     this.#timer?.cancel();
     await this.#turn;
+  }
+
+  async #begin(): Promise<void> {
+    try {
+      await this.#sweeper.takeOverGone();
+    } catch (error) {
+      if (!this.#socket.ended)
+        this.#context.log.warn({ error }, 'looking for messages of an earlier worker here failed');
+    }
+    await this.#run();
   }
 
   async #run(): Promise<void> {

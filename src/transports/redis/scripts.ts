@@ -237,13 +237,20 @@ return 1`,
 
 /**
  * Reads what a connection holds that has stopped living.
- * KEYS: workers, unacked_index, unacked. ARGV: prefix of owned hashes, most messages.
+ * KEYS: workers, unacked_index, unacked. ARGV: prefix of owned hashes, most messages, and the holder that is meant, or
+ *       empty text for any that is dead.
  * Reply: false, or the id, then per message: tag, score, ready key, record.
  */
 export const DEAD: Script = script(
   'DEAD',
   `${NOW}
-local dead = redis.call('ZRANGEBYSCORE', KEYS[1], '-inf', '(' .. now, 'LIMIT', 0, 1)[1]
+local dead = ARGV[3]
+if dead == '' then
+  dead = redis.call('ZRANGEBYSCORE', KEYS[1], '-inf', '(' .. now, 'LIMIT', 0, 1)[1]
+else
+  local lease = redis.call('ZSCORE', KEYS[1], dead)
+  if not lease or tonumber(lease) > tonumber(now) then dead = nil end
+end
 if not dead then return false end
 local owned = ARGV[1] .. dead
 local page = redis.call('HSCAN', owned, 0, 'COUNT', ARGV[2])[2]
@@ -265,6 +272,17 @@ for i = 1, math.min(#page, 2 * tonumber(ARGV[2])), 2 do
   end
 end
 return reply`,
+);
+
+/**
+ * A holder whose process is gone: its lease is over at once.
+ * KEYS: workers. ARGV: its id. Reply: 1, or 0 where it is not known any more.
+ */
+export const CONDEMN: Script = script(
+  'CONDEMN',
+  `if not redis.call('ZSCORE', KEYS[1], ARGV[1]) then return 0 end
+redis.call('ZADD', KEYS[1], 'XX', 0, ARGV[1])
+return 1`,
 );
 
 /**

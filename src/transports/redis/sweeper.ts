@@ -4,8 +4,9 @@ import type { KeySpace } from './keys.ts';
 import { QUARANTINE_TTL_MS } from './ledger.ts';
 import type { RedisSettings } from './options.ts';
 import { envelopePriority, markRedelivered, readRecord, type HeldRecord } from './record.ts';
+import { isOver } from './holder.ts';
 import { putBack, type Held } from './restore.ts';
-import { DEAD, EXPIRED, QUARANTINE, UNLOCK } from './scripts.ts';
+import { CONDEMN, DEAD, EXPIRED, QUARANTINE, UNLOCK } from './scripts.ts';
 import type { RedisSocket } from './socket.ts';
 
 /*
@@ -40,11 +41,25 @@ export class Sweeper {
     this.#context = context;
   }
 
-  /** Puts back what dead connections hold. Any number of peers may do so at the same time. */
-  async takeOver(): Promise<void> {
+  /**
+   * Puts back at once what processes of this machine held that are gone: a worker that was killed and started again has
+   * its messages back before its lease is over. One that is only frozen is not gone.
+   */
+  async takeOverGone(): Promise<void> {
+    const holders = (await this.#socket.call('ZRANGE', this.#keys.workers, 0, -1)) as string[];
+    for (const holder of holders.filter(isOver)) {
+      if (Number(await this.#socket.run(CONDEMN, [this.#keys.workers], [holder])) === 1) await this.takeOver(holder);
+    }
+  }
+
+  /**
+   * Puts back what dead connections hold. Any number of peers may do so at the same time.
+   * @param holder only what this one holds
+   */
+  async takeOver(holder = ''): Promise<void> {
     const keys = [this.#keys.workers, this.#keys.unackedIndex, this.#keys.unacked];
     for (let left = this.#settings.restoreLimit; left > 0; left -= PAGE) {
-      const reply = (await this.#socket.run(DEAD, keys, [this.#keys.owned(''), PAGE])) as string[] | null;
+      const reply = (await this.#socket.run(DEAD, keys, [this.#keys.owned(''), PAGE, holder])) as string[] | null;
       if (!reply) return;
       const [dead = '', ...entries] = reply;
       const page: Held[] = [];
