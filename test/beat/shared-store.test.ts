@@ -7,6 +7,7 @@ import { Celery, every, LeaseLostError } from '../../src/index.ts';
 import { ManualClock } from '../../src/testing/index.ts';
 import { startRedis } from '../drivers/redis-support.ts';
 import { missing } from '../support/available.ts';
+import { startPostgres } from '../support/sql-servers.ts';
 import { until } from '../support/until.ts';
 
 const closers: (() => unknown)[] = [];
@@ -20,6 +21,11 @@ const STORES = {
     closers.push(() => rmSync(folder, { recursive: true, force: true }));
     return `sqlite:///${folder}/schedule.db?schedule=shop`;
   },
+  PostgreSQL: async (): Promise<string> => {
+    const server = await startPostgres();
+    closers.push(() => server[Symbol.asyncDispose]());
+    return `${server.url}?schedule=shop`;
+  },
   Redis: async (): Promise<string> => {
     const server = await startRedis();
     closers.push(() => server.stop());
@@ -30,8 +36,8 @@ const STORES = {
 const context = { timezone: 'UTC', enableUtc: true };
 const election = (store: ScheduleStore): Election => store.election as Election;
 
-describe.each(['SQLite', 'Redis'] as const)('a schedule shared in %s', (kind) => {
-  const skipped = kind === 'Redis' && missing('redis') !== undefined;
+describe.each(['SQLite', 'Redis', 'PostgreSQL'] as const)('a schedule shared in %s', (kind) => {
+  const skipped = kind !== 'SQLite' && missing(kind === 'Redis' ? 'redis' : 'postgresql') !== undefined;
 
   /** @param beatLease seconds */
   async function open(url: string, beatLease = 60): Promise<ScheduleStore> {
@@ -68,6 +74,7 @@ describe.each(['SQLite', 'Redis'] as const)('a schedule shared in %s', (kind) =>
     const url = await STORES[kind]();
     const [one, two] = [await open(url, 0.2), await open(url, 0.2)];
     await one.load([], context);
+    await election(two).resign(); // both are connected
     expect(await election(one).campaign()).toBe(true);
     await until(() => election(two).campaign(), { message: 'the lease is over' });
     await expect(one.save(new Map())).rejects.toThrow(LeaseLostError);
