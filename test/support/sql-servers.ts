@@ -57,7 +57,7 @@ export async function startMariadb(): Promise<SqlServer> {
   mkdirSync(join(data, DATABASE));
   const start = (port: number): ChildProcess => {
     const place = [`--socket=${join(dir, 'sock')}`, `--pid-file=${join(dir, 'pid')}`, `--port=${port}`];
-    const light = ['--innodb-buffer-pool-size=32M', '--innodb-flush-log-at-trx-commit=0', '--skip-name-resolve'];
+    const light = ['--innodb-buffer-pool-size=32M', '--innodb-flush-log-at-trx-commit=2', '--skip-name-resolve'];
     const args = [...common, ...place, '--bind-address=127.0.0.1', '--character-set-server=utf8mb4', ...light];
     return spawn('mariadbd', args, { stdio: ['ignore', 'pipe', 'pipe'] });
   };
