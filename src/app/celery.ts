@@ -320,6 +320,11 @@ export class Celery {
     return this.sender.apply(dict);
   }
 
+  /** For signatures: the workers choose one among them that sends it. */
+  async electSignature(id: string, dict: SignatureDict): Promise<void> {
+    await this.control.election(id, 'task', dict);
+  }
+
   /** Calls a registered task's body here, like a function. */
   call(dict: SignatureDict): Promise<unknown> {
     return callDirectly(this, dict);

@@ -23,6 +23,8 @@ export interface CanvasApp {
   sendSignature(dict: SignatureDict, options: WireOptions, limits: SendLimits): Promise<AsyncResult<unknown>>;
   /** Runs a signature in this process. */
   applySignature(dict: SignatureDict): Promise<AsyncResult<unknown>>;
+  /** Lets the workers choose one among them that sends a frozen signature. */
+  electSignature(id: string, dict: SignatureDict): Promise<void>;
   handle(tuple: ResultTuple): AsyncResult<unknown>;
 }
 
@@ -105,6 +107,13 @@ export class Call {
   async run(...args: unknown[]): Promise<unknown> {
     const handle = await this.#app.sendSignature(withArgs(this.#dict, args), {}, {});
     return handle.get();
+  }
+
+  async elect(...args: unknown[]): Promise<unknown> {
+    const ids = { uuid: () => this.#app.random.uuid(), oid: this.#app.oid };
+    const { dict, result } = freeze(withArgs(this.#dict, args), ids);
+    await this.#app.electSignature(idOf(result), dict);
+    return this.#app.handle(result);
   }
 
   pipe(next: AnySignature): Call {

@@ -105,6 +105,11 @@ export interface Signature<in In extends unknown[], out Out, out Handle = AsyncR
   apply(...args: In): Promise<Handle>;
   /** Sends it and waits for its value: Celery's `~signature`. */
   run(...args: In): Promise<Out>;
+  /**
+   * Lets the workers that gossip choose one among them, which sends it: a command that several nodes hear, run once.
+   * Nobody sends it where no worker gossips. Source: `Signature.election`.
+   */
+  elect(...args: In): Promise<Handle>;
   /** As Celery shows it: `math.add(2, 2) | mul(3)`. */
   toString(): string;
   toJSON(): SignatureDict;

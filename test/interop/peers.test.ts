@@ -123,10 +123,11 @@ describe.skipIf(reason !== undefined)(`peers on Redis${reason === undefined ? ''
         subtask_type: null,
         immutable: false,
       });
-      await app.control.election(`election-${round}`, 'task', action.toJSON());
+      const elected = await action.elect();
       const all = (): string[] =>
         [ran, ...ours.slice(1).map((one) => one.ran)].flat().filter((text) => text === `round ${round}`);
       await until(() => all().length > 0, { message: `round ${round} was decided`, timeoutMs: 20_000 });
+      expect(await elected.get({ timeout: '20s' })).toBeNull();
       // Whoever might have acted besides would have sent before this.
       await app.control.ping({ timeout: '10s', limit: 3 });
       expect(all()).toHaveLength(1);

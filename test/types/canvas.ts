@@ -73,6 +73,9 @@ export async function proofs(app: Celery): Promise<void> {
   is<GroupResult<number[]>>()(await (await group(later())).delay(2));
   is<Signature<[number], number>>()(await chord(later(), total.s()));
   is<Signature<[number], number>>()(await chain(later()));
+  is<number>()(await (await add.s(1).elect(2)).get());
+  // @ts-expect-error an argument is missing
+  await add.s(1).elect();
   is<number>()(await add.s(1).run(2));
   is<AsyncResult<number>>()(await add.s(1).apply(2));
 
