@@ -135,6 +135,8 @@ export class Consumer {
       this.#parts.counters.connects++;
       this.#started = true;
       this.#ready.resolve();
+      // Messages that came while the rest was set up may have changed the window: nobody told the consumers.
+      this.updatePrefetch();
       const watch = this.#watch(session);
       const onStop = (): void => session.ended.resolve(STOPPED);
       this.#stop.signal.addEventListener('abort', onStop, { once: true });
