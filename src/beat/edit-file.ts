@@ -2,7 +2,7 @@ import { open, readFile, rename, rm, stat } from 'node:fs/promises';
 import { OperationalError } from '../errors.ts';
 import { sleep, type Clock } from '../runtime/clock.ts';
 import type { Logger } from '../runtime/logger.ts';
-import { replaceFile } from './replace-file.ts';
+import { replaceFile } from '../runtime/replace-file.ts';
 import type { Edit, EditBook } from './edits.ts';
 
 /** A lock older than this was left behind by a process that died: nobody holds it for longer than one small write. */
@@ -61,7 +61,7 @@ export class EditFile implements EditBook {
       const edit = update(edits.get(name));
       if (edit === undefined) edits.delete(name);
       else edits.set(name, edit);
-      await replaceFile(this.#file, JSON.stringify({ edits: Object.fromEntries(edits) }, null, 1));
+      await replaceFile(this.#file, JSON.stringify({ edits: Object.fromEntries(edits) }, null, 1), 0o644);
     } finally {
       await rm(lock, { force: true });
     }

@@ -1,11 +1,11 @@
-import { readFile, rename } from 'node:fs/promises';
 import { resolve } from 'node:path';
 import type { PeriodicTask } from '../app/periodic.ts';
 import { systemClock, type Clock } from '../runtime/clock.ts';
 import type { Logger } from '../runtime/logger.ts';
 import { EditFile } from './edit-file.ts';
 import { editorOf, mergeEdits } from './edits.ts';
-import { replaceFile } from './replace-file.ts';
+import { readOrAside } from '../runtime/read-or-aside.ts';
+import { replaceFile } from '../runtime/replace-file.ts';
 import type { LoadContext, RunState, ScheduleEditor, ScheduleStore, StoredEntry } from './schedule-store.ts';
 
 const VERSION = 1;
@@ -60,26 +60,14 @@ export class FileStore implements ScheduleStore {
     const { timezone, enableUtc } = this.#context;
     const entries = Object.fromEntries([...this.#states, ...states]);
     const state: BeatState = { timezone, enableUtc, entries };
-    await replaceFile(this.name, JSON.stringify({ version: VERSION, ...state }));
+    await replaceFile(this.name, JSON.stringify({ version: VERSION, ...state }), 0o644);
     for (const [name, one] of states) this.#states.set(name, one);
   }
 
-  async #read(): Promise<BeatState | undefined> {
-    let text: string;
-    try {
-      text = await readFile(this.name, 'utf8');
-    } catch (error) {
-      if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
-      throw error;
-    }
-    try {
-      return parse(text);
-    } catch (error) {
-      const aside = `${this.name}.unreadable`;
-      await rename(this.name, aside);
-      this.#log.error({ error, file: this.name, keptAs: aside }, 'the schedule file cannot be read: starting anew');
-      return undefined;
-    }
+  #read(): Promise<BeatState | undefined> {
+    return readOrAside(this.name, parse, (error, keptAs) =>
+      this.#log.error({ error, file: this.name, keptAs }, 'the schedule file cannot be read: starting anew'),
+    );
   }
 }
 

@@ -1,8 +1,9 @@
-import { mkdir, readFile, rename } from 'node:fs/promises';
+import { mkdir } from 'node:fs/promises';
 import { dirname, resolve } from 'node:path';
 import type { Lamport } from '../app/lamport.ts';
 import type { Clock, Timer } from '../runtime/clock.ts';
 import type { Logger } from '../runtime/logger.ts';
+import { readOrAside } from '../runtime/read-or-aside.ts';
 import { replaceFile } from '../runtime/replace-file.ts';
 import type { RevokedIds } from './revoked.ts';
 
@@ -115,25 +116,13 @@ export class StateFile {
     this.#written = changes;
   }
 
-  async #read(): Promise<Stored | undefined> {
-    let text: string;
-    try {
-      text = await readFile(this.name, 'utf8');
-    } catch (error) {
-      if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
-      throw error;
-    }
-    try {
-      return parse(text);
-    } catch (error) {
-      const aside = `${this.name}.unreadable`;
-      await rename(this.name, aside);
+  #read(): Promise<Stored | undefined> {
+    return readOrAside(this.name, parse, (error, keptAs) =>
       this.#log.warn(
-        { error, file: this.name, keptAs: aside },
+        { error, file: this.name, keptAs },
         'the state file cannot be read: the worker starts without what was revoked before',
-      );
-      return undefined;
-    }
+      ),
+    );
   }
 }
 

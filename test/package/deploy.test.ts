@@ -146,10 +146,10 @@ test('the init script starts workers, says how they are, and stops them', { time
 test('Kubernetes: selectors fit, probes ask the health server, the grace period is there', () => {
   const documents = parseAllDocuments(read('kubernetes/worker.yaml')).map((one) => {
     expect(one.errors).toEqual([]);
-    return one.toJS() as Record<string, any>; // eslint-disable-line
+    return one.toJS() as Record<string, any>; // eslint-disable-line -- YAML of any shape
   });
   expect(documents.map(({ kind }) => kind as string)).toEqual(['ConfigMap', 'Deployment', 'PodDisruptionBudget']);
-  const [config, deployment, budget] = documents as [any, any, any]; // eslint-disable-line
+  const [config, deployment, budget] = documents as [any, any, any]; // eslint-disable-line -- YAML of any shape
   const { spec } = deployment.spec.template;
   expect(deployment.spec.selector.matchLabels).toEqual(deployment.spec.template.metadata.labels);
   expect(budget.spec.selector.matchLabels).toEqual(deployment.spec.selector.matchLabels);
@@ -169,7 +169,7 @@ test.each([
   ['the fleet', () => read('compose.yaml'), '5m'],
   ['the starter project', () => starterFiles('x', '1.0.0')['compose.yaml'] ?? '', '60s'],
 ])('compose file of %s', (_, text, grace) => {
-  const { services, volumes } = parse(text()) as Record<string, Record<string, any>>; // eslint-disable-line
+  const { services, volumes } = parse(text()) as Record<string, Record<string, any>>; // eslint-disable-line -- YAML of any shape
   expect(services?.['worker'].depends_on).toEqual({ redis: { condition: 'service_healthy' } });
   expect(services?.['worker'].stop_grace_period).toBe(grace);
   expect(services?.['redis'].healthcheck.test).toEqual(['CMD', 'redis-cli', 'ping']);
