@@ -12,12 +12,12 @@ import type { Session } from './session.ts';
  */
 export async function withDaemonSettings<F extends DaemonFlags>(
   session: Session,
-  command: 'worker' | 'beat',
+  command: keyof typeof SETTINGS,
   flags: F,
 ): Promise<F> {
   if (flags.uid !== undefined || flags.gid !== undefined || flags.pidfile !== undefined) return flags;
-  const { conf } = await session.app('tasks');
-  const own = command === 'worker' ? workerSettings(conf) : beatSettings(conf);
+  const { conf } = await session.app(command === 'events' ? 'broker' : 'tasks');
+  const own = SETTINGS[command](conf);
   const found = Object.entries(own).flatMap(([name, value]) => {
     if (value === null || flags[name as keyof DaemonFlags] !== undefined) return [];
     return [[name, name === 'umask' ? umaskOf(command, value) : String(value)] as const];
@@ -51,6 +51,20 @@ function beatSettings(conf: Celery['conf']): DaemonSettings {
     executable: beatExecutable,
   };
 }
+
+function eventsSettings(conf: Celery['conf']): DaemonSettings {
+  const { eventsLogfile, eventsPidfile, eventsUid, eventsGid, eventsUmask, eventsExecutable } = conf;
+  return {
+    logfile: eventsLogfile,
+    pidfile: eventsPidfile,
+    uid: eventsUid,
+    gid: eventsGid,
+    umask: eventsUmask,
+    executable: eventsExecutable,
+  };
+}
+
+const SETTINGS = { worker: workerSettings, beat: beatSettings, events: eventsSettings } as const;
 
 /** A number is taken as it is; a text is octal, as on the command line. */
 function umaskOf(command: string, value: string | number): number {

@@ -1,5 +1,5 @@
 import { execFileSync } from 'node:child_process';
-import { mkdtempSync, rmSync } from 'node:fs';
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -100,3 +100,51 @@ test.skipIf(missing('tmux'))(
     expect(ran).toEqual([]);
   },
 );
+
+test('events --camera calls the shutter of a module again and again', async () => {
+  const { url, app } = embedded();
+  await using owned = app;
+  const add = owned.task('math.add', (x: number, y: number) => x + y);
+  await using _ = await testWorker(owned, { hostname: 'w1@test' });
+  const folder = mkdtempSync(join(tmpdir(), 'celeriac-camera-'));
+  onTestFinished(() => rmSync(folder, { recursive: true, force: true }));
+  const pictures = join(folder, 'pictures');
+  writeFileSync(
+    join(folder, 'camera.mjs'),
+    `import { appendFileSync } from 'node:fs';
+     export default class Camera {
+       constructor({ app, options }) {
+         if (!app.send || options.maxrate !== '100/s') throw new Error('what is this?');
+       }
+       onShutter(state) {
+         const tasks = [...state.tasks.values()].map(({ name, state }) => name + ' ' + state);
+         appendFileSync(${JSON.stringify(pictures)}, [...state.workers.values()].map((one) => one.hostname) + ' ' + tasks + '\\n');
+         if (tasks.length > 0) throw new Error('film is full');
+       }
+     }`,
+  );
+  const log = join(folder, 'log');
+  const { io, signals } = testIo({ cwd: folder });
+  const ended = run(['-b', url, 'events', '-c', './camera.mjs', '--freq', '0.05', '-r', '100/s', '-f', log], io);
+  await (await add.delay(2, 3)).get({ timeout: '20s' });
+  const seen = (): string => (existsSync(pictures) ? readFileSync(pictures, 'utf8') : '');
+  await until(async () => {
+    await add.delay(2, 3);
+    return seen().split('math.add SUCCESS').length > 3;
+  });
+  expect(seen()).toMatch(/^w1@test math\.add SUCCESS/m);
+  signals.emit('SIGTERM', 'SIGTERM');
+  expect(await ended).toBe(0);
+  expect(readFileSync(log, 'utf8')).toMatch(/taking pictures with \.\/camera\.mjs, every 0\.05 s[^]*film is full/);
+});
+
+test.each([
+  [['--camera', './none.mjs'], 'none.mjs'],
+  [['--camera', './hello-app.mjs:app'], 'expected an object with onShutter'],
+  [['--camera', './x.mjs', '-r', 'often'], "expected a rate such as '10/s'"],
+  [['--detach'], '--detach is for a camera'],
+])('events %j is wrong usage and says why', async (argv, why) => {
+  const { code, err } = await cli(['-b', 'memory://', 'events', ...argv], { cwd: join(ROOT, 'test/cli') });
+  expect(err).toContain(why);
+  expect(code).toBe(2);
+});

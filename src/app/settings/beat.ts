@@ -55,7 +55,7 @@ export const BEAT_SETTINGS: SettingsOf<BeatSettings> = {
     type: 'count',
     default: 0,
     unit: 'count',
-    meaning: 'Sent tasks between syncs; 0 = time based',
+    meaning: 'Sent tasks between syncs; every run is written down before and after it is sent, whatever it says',
     status: 'accepted',
   },
   beatMaxLoopInterval: {
