@@ -69,6 +69,16 @@ export interface LoggingEvent {
   readonly colorize: boolean;
 }
 
+/** A beat, by itself or in a worker. */
+export interface BeatEvent {
+  /** `beat`, or the worker's node name. */
+  readonly sender: string;
+  /** The `Beat`. */
+  readonly beat: object;
+  /** The command line's options, those of `app.userOptions` among them. Empty without it. */
+  readonly options: Readonly<Record<string, unknown>>;
+}
+
 /** Every signal with its payload. */
 export interface Signals {
   beforePublish: BeforePublish;
@@ -122,6 +132,12 @@ export interface Signals {
   afterSetupLogger: LoggingEvent & { readonly logger: Logger };
   /** The logger of tasks is set up: the same one. */
   afterSetupTaskLogger: LoggingEvent & { readonly logger: Logger };
+  /** `celeriac beat` is about to start. */
+  beatInit: BeatEvent;
+  /** The beat of `celeriac worker --beat` is about to start, after `beatInit`. */
+  beatEmbeddedInit: BeatEvent;
+  /** A command begins whose app has options of its own for all commands; `options` has them under camelCase names. */
+  userPreloadOptions: { readonly sender: string; readonly options: Readonly<Record<string, unknown>> };
   afterConfigure: { readonly sender: string };
   afterFinalize: { readonly sender: string };
   importModules: { readonly sender: string; readonly modules: readonly string[] };

@@ -30,4 +30,10 @@ class OptionList {
 export class UserOptions {
   /** Of `celeriac worker`; steps read them as `scope.options`. */
   readonly worker: OptionList = new OptionList();
+  /** Of `celeriac beat`; handlers of `beatInit` are given them. */
+  readonly beat: OptionList = new OptionList();
+  /** Of `celeriac events`; a camera is given them. */
+  readonly events: OptionList = new OptionList();
+  /** Of every command but `multi`; handlers of `userPreloadOptions` are given them before the command begins. */
+  readonly preload: OptionList = new OptionList();
 }

@@ -19,6 +19,10 @@ export interface BeatOptions {
   readonly store?: ScheduleStore | undefined;
   /** Longest sleep between two looks. @default setting `beatMaxLoopInterval`, else five minutes */
   readonly maxInterval?: Duration | undefined;
+  /** Node name of the worker that this beat is part of; `beatEmbeddedInit` tells it. */
+  readonly embeddedIn?: string | undefined;
+  /** What handlers of `beatInit` are given: the command line's options, those of `app.userOptions` among them. */
+  readonly userOptions?: Readonly<Record<string, unknown>> | undefined;
 }
 
 const MAX_INTERVAL_MS = 300_000;
@@ -46,6 +50,7 @@ export class Beat {
   readonly #maxIntervalMs: number;
   readonly #timezone: string;
   readonly #ownsStore: boolean;
+  readonly #options: BeatOptions;
   #store: ScheduleStore | undefined;
   #entries: Entry[] = [];
   /** Of the app's entries and of the store's, when they were loaded; undefined: they have to be loaded. */
@@ -56,6 +61,7 @@ export class Beat {
   constructor(app: Celery, options: BeatOptions = {}) {
     const { beatMaxLoopInterval } = app.conf;
     this.#app = app;
+    this.#options = options;
     this.#store = options.store;
     this.#ownsStore = options.store === undefined;
     const configured = beatMaxLoopInterval > 0 ? beatMaxLoopInterval * 1000 : MAX_INTERVAL_MS;
@@ -74,6 +80,7 @@ export class Beat {
    */
   async run({ signal }: { readonly signal?: AbortSignal | undefined } = {}): Promise<void> {
     const { log } = this.#app;
+    await this.#announce();
     const store = await this.#opened();
     const leadership = this.#leadershipOf(store);
     const stop = new AbortController();
@@ -92,6 +99,15 @@ export class Beat {
         await store.close?.();
       }
     }
+  }
+
+  /** Source: `Service.start` of celery.beat. */
+  async #announce(): Promise<void> {
+    const { signals } = this.#app;
+    const { embeddedIn, userOptions = {} } = this.#options;
+    const event = { sender: embeddedIn ?? 'beat', beat: this, options: userOptions };
+    await signals.emit('beatInit', event);
+    if (embeddedIn !== undefined) await signals.emit('beatEmbeddedInit', event);
   }
 
   async #patientTick(): Promise<number> {

@@ -12,10 +12,12 @@ import { withDaemonSettings } from './daemon-settings.ts';
 import { EXIT } from './exit.ts';
 import { jsonFormat } from './logging/json-format.ts';
 import { LEVEL_NAMES, parseLevel } from './logging/levels.ts';
+import { logOutput } from './logging/log-file.ts';
 import { Printer } from './logging/printer.ts';
 import { textFormat } from './logging/text-format.ts';
 import { moreNames, seconds } from './options.ts';
 import type { Session } from './session.ts';
+import { withUserOptions } from './user-options.ts';
 
 interface BeatFlags extends DaemonFlags {
   readonly loglevel: LogLevel;
@@ -37,7 +39,7 @@ export function addBeat(program: Command, session: Session): void {
     .addOption(
       new Option('-l, --loglevel <level>', `one of ${LEVEL_NAMES}`).argParser(parseLevel).default('info', 'INFO'),
     )
-    .option('-f, --logfile <file>', 'log of the process in the background')
+    .option('-f, --logfile <file>', 'write the log here instead of stderr')
     .addOption(new Option('-I, --include <modules>', 'more files with tasks').argParser(moreNames))
     .option('-j, --json', 'the log as lines of JSON')
     .action(async (settings: readonly string[], typed: BeatFlags) => {
@@ -57,12 +59,13 @@ export function addBeat(program: Command, session: Session): void {
 
 async function run(session: Session, app: Celery, flags: BeatFlags): Promise<void> {
   const { io } = session;
-  const format = flags.json ? jsonFormat : textFormat({ colours: session.colours(io.stderr) });
-  const printer = new Printer({ output: io.stderr, clock: io.clock, level: flags.loglevel, format });
+  const output = logOutput(session, flags.logfile);
+  const format = flags.json ? jsonFormat : textFormat({ colours: session.colours(output) });
+  const printer = new Printer({ output, clock: io.clock, level: flags.loglevel, format });
   session.useLog(app, printer);
   const maxInterval = flags.maxInterval === undefined ? undefined : flags.maxInterval * 1000;
   const store = await storeOf(session, app, flags.scheduler, flags.schedule);
-  const beat = new Beat(app, { store, maxInterval });
+  const beat = new Beat(app, { store, maxInterval, userOptions: withUserOptions(app, 'beat', flags, io.env) });
   if (!session.options.quiet && !flags.json)
     session.print(banner(app, beat, store, (await app.transport()).displayUrl));
   const stop = new AbortController();

@@ -1,6 +1,8 @@
 import type { Command, Option } from 'commander';
 import { CommandError, EXIT } from './exit.ts';
 
+type Environment = Readonly<Record<string, string | undefined>>;
+
 const TRUE = new Set(['1', 'true', 'yes', 'on', 't', 'y']);
 const FALSE = new Set(['', '0', 'false', 'no', 'off', 'f', 'n']);
 
@@ -26,8 +28,11 @@ export function variablesOf(option: Option, command: Command): readonly string[]
     const explicit = GLOBAL_NAMES[option.attributeName()];
     return explicit === undefined ? [`CELERY_${name}`] : [`CELERY_${name}`, explicit];
   }
-  return [`CELERY_${screaming(command.name())}_${name}`];
+  return [variableOf(option, command.name())];
 }
+
+const variableOf = ({ long }: Option, command: string): string =>
+  `CELERY_${screaming(command)}_${screaming(long ?? '')}`;
 
 function flag(text: string, variable: string): boolean {
   const word = text.trim().toLowerCase();
@@ -39,24 +44,31 @@ function flag(text: string, variable: string): boolean {
 }
 
 /** Fills in options that were not typed from their environment variables. */
-export function applyEnvironment(command: Command, env: Readonly<Record<string, string | undefined>>): void {
+export function applyEnvironment(command: Command, env: Environment): void {
   for (const option of command.options) {
     const key = option.attributeName();
     if (command.getOptionValueSource(key) === 'cli') continue;
-    for (const variable of variablesOf(option, command)) {
-      const text = env[variable];
-      if (text === undefined || text === '') continue;
-      if (option.isBoolean() || option.negate) {
-        const on = flag(text, variable);
-        // `--no-color` is stored as `color: false`.
-        if (on) command.setOptionValueWithSource(key, !option.negate, 'env');
-      } else {
-        const value = option.parseArg === undefined ? text : parsed(option, text, variable);
-        command.setOptionValueWithSource(key, value, 'env');
-      }
-      break;
-    }
+    const value = fromEnvironment(option, variablesOf(option, command), env);
+    if (value !== undefined) command.setOptionValueWithSource(key, value, 'env');
   }
+}
+
+/** What the environment says about an option of a command that has not been told of it. */
+export function valueFromEnvironment(option: Option, command: string, env: Environment): unknown {
+  return fromEnvironment(option, [variableOf(option, command)], env);
+}
+
+function fromEnvironment(option: Option, variables: readonly string[], env: Environment): unknown {
+  for (const variable of variables) {
+    const text = env[variable];
+    if (text === undefined || text === '') continue;
+    if (!option.isBoolean() && !option.negate) {
+      return option.parseArg === undefined ? text : parsed(option, text, variable);
+    }
+    // `--no-color` is stored as `color: false`.
+    return flag(text, variable) ? !option.negate : undefined;
+  }
+  return undefined;
 }
 
 function parsed(option: Option, text: string, variable: string): unknown {

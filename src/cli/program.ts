@@ -1,4 +1,4 @@
-import { Command, CommanderError } from 'commander';
+import { Command, CommanderError, Option } from 'commander';
 import { addAmqp } from './amqp.ts';
 import { addBeat } from './beat.ts';
 import { addCall } from './call.ts';
@@ -85,10 +85,15 @@ export function buildProgram(session: Session, argv: readonly string[] = []): Co
     .option('--workdir <directory>', 'change to this directory first')
     .option('-C, --no-color', 'no colours (also with NO_COLOR, and without a terminal)')
     .option('-q, --quiet', 'less output, no banner')
+    .addOption(new Option('--loader <name>', 'read and left alone: scripts of Celery name it').hideHelp())
+    .addOption(new Option('--skip-checks', "read and left alone: the checks are Django's").hideHelp())
     .hook('preSubcommand', (root, command) => addUserOptions(command, root, session, argv))
     .hook('preAction', (_program, command) => {
       for (let each: Command | null = command; each !== null; each = each.parent) applyEnvironment(each, io.env);
       session.configure(program.opts<GlobalOptions>());
+      let named = command;
+      while (named.parent !== null && named.parent !== program) named = named.parent;
+      session.begin(named.name(), command.opts());
     });
   for (const add of COMMANDS) add(program, session);
   return program;

@@ -10,6 +10,7 @@ import { ModuleLoader } from '../app/module-loader.ts';
 import { Printer } from './logging/printer.ts';
 import { textFormat } from './logging/text-format.ts';
 import { maskSecrets } from './mask.ts';
+import { preloadOptions } from './user-options.ts';
 
 /** Options that every command has. */
 export interface GlobalOptions {
@@ -23,6 +24,11 @@ export interface GlobalOptions {
   readonly quiet?: boolean;
 }
 
+interface Begun {
+  readonly command: string;
+  readonly typed: Readonly<Record<string, unknown>>;
+}
+
 /** One run of the command line: what was typed, the app it is about, and where text goes. */
 export class Session {
   readonly io: Io;
@@ -31,6 +37,8 @@ export class Session {
   #options: GlobalOptions = {};
   #loader: ModuleLoader | undefined;
   #app: Promise<Celery> | undefined;
+  #begun: Begun | undefined;
+  #told: Promise<Celery> | undefined;
 
   constructor(io: Io) {
     this.io = io;
@@ -87,7 +95,20 @@ export class Session {
 
   /** The app of `-A`; without it one that knows only the broker, unless the command cannot do with that. */
   app(needed: 'tasks' | 'broker' = 'broker'): Promise<Celery> {
-    return (this.#app ??= this.#open(needed));
+    this.#app ??= this.#open(needed);
+    return this.#begun === undefined ? this.#app : (this.#told ??= this.#tell(this.#app, this.#begun));
+  }
+
+  /** The command is read and about to run: its app is told what was typed for it. */
+  begin(command: string, typed: Readonly<Record<string, unknown>>): void {
+    this.#begun = { command, typed };
+  }
+
+  async #tell(opened: Promise<Celery>, { command, typed }: Begun): Promise<Celery> {
+    const app = await opened;
+    const options = preloadOptions(app, command, typed, this.io.env);
+    if (options !== undefined) await app.signals.emit('userPreloadOptions', { sender: command, options });
+    return app;
   }
 
   async #open(needed: 'tasks' | 'broker'): Promise<Celery> {

@@ -1,4 +1,3 @@
-import { appendFileSync } from 'node:fs';
 import { InvalidArgumentError, Option, type Command } from 'commander';
 import type { Celery } from '../app/celery.ts';
 import { redirectConsole } from '../app/redirect-console.ts';
@@ -18,15 +17,16 @@ import { storeOf } from './beat.ts';
 import { addDaemonOptions, daemonize, type DaemonFlags } from './daemon.ts';
 import { withDaemonSettings } from './daemon-settings.ts';
 import { CommandError, EXIT } from './exit.ts';
-import type { Output } from './io.ts';
 import { nodeFile, nodeName } from '../worker/node-name.ts';
 import { jsonFormat } from './logging/json-format.ts';
 import { LEVEL_NAMES, parseLevel } from './logging/levels.ts';
+import { logOutput } from './logging/log-file.ts';
 import { Printer } from './logging/printer.ts';
 import { textFormat } from './logging/text-format.ts';
 import { poolOf } from './worker-pool.ts';
 import { moreNames, positiveNumber, seconds, wholeNumber } from './options.ts';
 import type { Session } from './session.ts';
+import { withUserOptions } from './user-options.ts';
 
 interface WorkerFlags extends DaemonFlags {
   readonly hostname?: string;
@@ -61,6 +61,8 @@ interface WorkerFlags extends DaemonFlags {
   readonly beat?: boolean;
   readonly scheduler?: string;
   readonly scheduleFilename?: string;
+  /** Celery's other name for it. */
+  readonly schedule?: string;
 }
 
 /** `celeriac worker -A app.ts`: consumes queues and runs their tasks until it is told to stop. */
@@ -115,6 +117,13 @@ export function addWorker(program: Command, session: Session): void {
     .option('-B, --beat', 'send periodic tasks too; with one worker only')
     .option('--scheduler <name>', 'what keeps the schedule of --beat: a name, or a module and its export')
     .option('-s, --schedule-filename <file>', 'where the last runs are kept (default: celerybeat-schedule.json)')
+    .addOption(new Option('--schedule <file>').hideHelp())
+    .addOption(
+      new Option('-O, --optimization <name>', 'both are fair: a task goes to a child that is free').choices([
+        'default',
+        'fair',
+      ]),
+    )
     .option('-j, --json', 'the log as lines of JSON')
     .addHelpText(
       'after',
@@ -166,8 +175,7 @@ async function setUpLog(session: Session, app: Celery, flags: WorkerFlags & { ho
 
 function workerLog(session: Session, app: Celery, flags: WorkerFlags): Printer {
   const { io } = session;
-  const output: Output =
-    flags.logfile === undefined ? io.stderr : { write: appender(session.path(flags.logfile)), isTTY: false };
+  const output = logOutput(session, flags.logfile);
   const { workerLogColor, workerLogFormat, workerTaskLogFormat } = app.conf;
   const format = flags.json
     ? jsonFormat
@@ -177,16 +185,6 @@ function workerLog(session: Session, app: Celery, flags: WorkerFlags): Printer {
         ...(workerTaskLogFormat && { taskFormat: workerTaskLogFormat }),
       });
   return new Printer({ output, clock: io.clock, level: flags.loglevel, format });
-}
-
-/** Opens the file for every write, so that it can be rotated by moving it away. */
-function appender(file: string): (text: string) => void {
-  try {
-    appendFileSync(file, '');
-  } catch (cause) {
-    throw new CommandError(`--logfile: ${(cause as Error).message}`, { exitCode: EXIT.usage, cause });
-  }
-  return (text) => appendFileSync(file, text);
 }
 
 function autoscaleRange(text: string): { readonly max: number; readonly min: number } {
@@ -199,6 +197,7 @@ function autoscaleRange(text: string): { readonly max: number; readonly min: num
 
 function workerOptions(
   session: Session,
+  app: Celery,
   flags: WorkerFlags,
   settings: readonly string[],
   pool: string | PoolFactory | undefined,
@@ -220,7 +219,7 @@ function workerOptions(
       include: flags.include,
       settings,
     },
-    userOptions: { ...flags },
+    userOptions: withUserOptions(app, 'worker', flags, session.io.env),
     taskEvents: flags.taskEvents ?? flags.events,
     timeLimit: ms(flags.timeLimit),
     softTimeLimit: ms(flags.softTimeLimit),
@@ -245,7 +244,7 @@ async function runWorker(
 ): Promise<number> {
   const { io } = session;
   const pool = await poolOf(session, app, flags.pool);
-  const worker = new Worker(app, workerOptions(session, flags, settings, pool));
+  const worker = new Worker(app, workerOptions(session, app, flags, settings, pool));
   // Selected here too, so that the banner shows what will be consumed.
   if (flags.queues?.length) app.queues.select(flags.queues);
   if (flags.excludeQueues?.length) app.queues.deselect(flags.excludeQueues);
@@ -302,9 +301,12 @@ async function runWorker(
 function embeddedBeat(session: Session, app: Celery, flags: WorkerFlags): AsyncDisposable {
   const stop = new AbortController();
   const run = async (): Promise<void> => {
-    const store = await storeOf(session, app, flags.scheduler, flags.scheduleFilename);
+    const userOptions = withUserOptions(app, 'worker', flags, session.io.env);
+    const store = await storeOf(session, app, flags.scheduler, flags.scheduleFilename ?? flags.schedule);
     try {
-      await new Beat(app, { store, maxInterval: '1s' }).run({ signal: stop.signal });
+      await new Beat(app, { store, maxInterval: '1s', embeddedIn: flags.hostname, userOptions }).run({
+        signal: stop.signal,
+      });
     } finally {
       await store.close?.();
     }

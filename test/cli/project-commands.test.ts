@@ -1,11 +1,12 @@
 import { execFileSync } from 'node:child_process';
-import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
 import { buildProgram } from '../../src/cli/program.ts';
 import { Session } from '../../src/cli/session.ts';
 import { candidates } from '../../src/cli/completion.ts';
+import { missing } from '../support/available.ts';
 import { cli, testIo } from './io.ts';
 
 let folder: string;
@@ -161,7 +162,7 @@ function onPath(): NodeJS.ProcessEnv {
   return { ...process.env, PATH: `${folder}:${process.env['PATH']}` };
 }
 
-test.skipIf(!existsSync('/usr/bin/zsh'))('completion in a real zsh (skipped where there is none)', async () => {
+test.skipIf(missing('zsh') !== undefined)('completion in a real zsh', async () => {
   writeFileSync(at('script.zsh'), (await cli(['completion', 'zsh'])).out);
   // Outside of its line editor, what would be offered is printed.
   const script = `autoload -U compinit; compinit -u -d ${at('dump')}; compadd() { print -r -- \${(P)2}; }; _files() { print files; }
@@ -170,7 +171,7 @@ test.skipIf(!existsSync('/usr/bin/zsh'))('completion in a real zsh (skipped wher
   expect(String(shown)).toBe('active active_queues\nfiles\n');
 });
 
-test.skipIf(!existsSync('/usr/bin/fish'))('completion in a real fish (skipped where there is none)', async () => {
+test.skipIf(missing('fish') !== undefined)('completion in a real fish', async () => {
   writeFileSync(at('script.fish'), (await cli(['completion', 'fish'])).out);
   const script = `source ${at('script.fish')}; complete -C 'celeriac inspect act'`;
   const shown = execFileSync('fish', ['--no-config', '-c', script], { env: { ...onPath(), HOME: folder } });

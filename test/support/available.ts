@@ -7,6 +7,8 @@ export interface Available {
   readonly postgresql: string;
   readonly mariadb: string;
   readonly tmux: string;
+  readonly zsh: string;
+  readonly fish: string;
   readonly python: string;
 }
 

@@ -47,7 +47,7 @@ function aptInstall(...packages: string[]): void {
 
 const mayInstall = (): boolean => process.getuid?.() === 0 && works('apt-get', '--version');
 
-/** A server whose Debian packages bring `program`. */
+/** A server, terminal or shell whose Debian packages bring `program`. */
 function server(program: string, ...packages: string[]): () => string {
   const there = (): boolean => works('sh', '-c', `command -v ${program}`);
   return () => {
@@ -105,6 +105,8 @@ export default function setup(project: TestProject): () => void {
     postgresql: attempt(server('/usr/lib/postgresql/*/bin/postgres', 'postgresql')),
     mariadb: attempt(server('mariadbd', 'mariadb-server-core', 'mariadb-client-core')),
     tmux: attempt(server('tmux', 'tmux')),
+    zsh: attempt(server('zsh', 'zsh')),
+    fish: attempt(server('fish', 'fish')),
     python: attempt(python),
   };
   const absent = Object.values(available).filter((reason) => reason !== '');
