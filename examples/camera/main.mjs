@@ -14,7 +14,8 @@ const running = runCamera(app, {
   every: '100ms',
   onShutter: (state) => {
     const states = [...state.tasks.values()].map((task) => `${task.name} ${task.state}`);
-    picture = `${[...state.workers.values()].map((one) => one.hostname)}: ${states}`;
+    const workers = [...state.workers.values()].map((one) => one.hostname);
+    picture = `${workers.join()}: ${states.join()}`;
   },
   signal: stop.signal,
 });

@@ -8,8 +8,10 @@ app.userOptions.worker.add({ flags: '-z, --cache-size <n>', help: 'entries to ke
 app.userOptions.beat.add({ flags: '--region <name>', help: 'whose schedule', default: 'eu' });
 app.userOptions.preload.add({ flags: '-Z, --template <name>', help: 'settings to start from', default: 'plain' });
 app.on('userPreloadOptions', ({ sender, options }) => process.emit('told', sender, options));
-app.on('beatInit', ({ sender, options }) => app.log.info({}, `beat of ${sender} in ${options.region}`));
-app.on('beatEmbeddedInit', ({ sender, options }) => app.log.info({}, `embedded in ${sender}, ${options.cacheSize}`));
+app.on('beatInit', ({ sender, options }) => app.log.info({}, `beat of ${sender} in ${String(options.region)}`));
+app.on('beatEmbeddedInit', ({ sender, options }) =>
+  app.log.info({}, `embedded in ${sender}, ${String(options.cacheSize)}`),
+);
 
 app.steps.worker.add({
   name: 'cache',
