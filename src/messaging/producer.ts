@@ -1,5 +1,5 @@
 import { setMaxListeners } from 'node:events';
-import { OperationalError, UsageError } from '../errors.ts';
+import { ChannelError, OperationalError, UsageError } from '../errors.ts';
 import type { Message } from '../protocol/message.ts';
 import { sleep } from '../runtime/clock.ts';
 import type { Logger } from '../runtime/logger.ts';
@@ -165,6 +165,11 @@ export class Producer {
     const retry = options.retry ?? DEFAULT_PUBLISH_RETRY;
     attempt.link = undefined;
     if (attempt.expired || options.signal?.aborted || this.#closed) throw error;
+    if (isVanished(error) && failures === 0 && options.declares?.length && link !== undefined) {
+      // It was declared on this connection and deleted since: the next one declares it again.
+      this.#links.drop(link);
+      return;
+    }
     if (!(error instanceof OperationalError) || !error.recoverable) throw error;
     if (link !== undefined) this.#links.drop(link);
     if (retry.maxRetries !== null && failures >= retry.maxRetries) throw error;
@@ -243,6 +248,10 @@ class Attempt implements Due {
     );
     if (this.link !== undefined) this.#producer.suspect(this.link);
   }
+}
+
+function isVanished(error: unknown): boolean {
+  return error instanceof ChannelError && error.code === 'ERR_EXCHANGE_MISSING';
 }
 
 function isDeclared(link: Link, declares: readonly Entity[] | undefined): boolean {

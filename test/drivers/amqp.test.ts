@@ -7,6 +7,8 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { ChannelError, OperationalError } from '../../src/errors.ts';
 import { Celery } from '../../src/index.ts';
 import { exchange, queue } from '../../src/messaging/entity.ts';
+import type { Delivery } from '../../src/transports/transport.ts';
+import { silentLogger, type Logger } from '../../src/runtime/logger.ts';
 import { failover } from '../../src/transports/failover.ts';
 import { missing } from '../support/available.ts';
 import { faultProxy } from '../support/fault-proxy.ts';
@@ -163,10 +165,91 @@ describe.skipIf(reason !== undefined)(`RabbitMQ${reason === undefined ? '' : ` (
     await channel.declare(there);
     const { deliveries } = await keep(channel, there);
     const error = await failure(channel.publish(message('x'), { exchange: 'no-such', routingKey: 'k' }));
-    expect((error as OperationalError).message).toContain("no exchange 'no-such'");
+    expect(error).toBeInstanceOf(ChannelError);
+    expect(error).toMatchObject({ code: 'ERR_EXCHANGE_MISSING' });
+    expect((error as ChannelError).message).toContain("no exchange 'no-such'");
     await channel.publish(message('after'), to(there.name));
     await until(() => deliveries.length === 1);
     expect(await deliveries[0]?.held()).toBe(true);
+  });
+
+  test('a message that the broker refuses takes none of the others with it', async () => {
+    await using connection = await amqp(server.url()).connect();
+    const channel = await connection.channel();
+    const there = queue(name());
+    await channel.declare(there);
+    const outcomes = await Promise.all(
+      Array.from({ length: 60 }, (_, i) => {
+        const one = message(`${i}`);
+        if (i === 20) return failure(channel.publish(one, { exchange: 'no-such', routingKey: 'k' }));
+        if (i !== 40) return failure(channel.publish(one, to(there.name)));
+        return failure(channel.publish({ ...one, properties: { userId: 'somebody' } }, to(there.name)));
+      }),
+    );
+    expect(outcomes.flatMap((one, i) => (one === undefined ? [] : [[i, (one as Error).constructor]]))).toEqual([
+      [20, ChannelError],
+      [40, ChannelError],
+    ]);
+    expect(String(outcomes[40])).toContain("user_id property set to 'somebody'");
+    const seen = new Set<string>();
+    const { deliveries } = await keep(channel, there);
+    await until(() => {
+      for (const one of deliveries.splice(0)) seen.add(text(one));
+      return seen.size === 58;
+    });
+  });
+
+  test('an app that names an unknown exchange is told at once; one deleted behind its back is declared again', async () => {
+    const lines: string[] = [];
+    const note = (_: object, line: string): void => void lines.push(line);
+    const log: Logger = { ...silentLogger, debug: note, warn: note, child: () => log };
+    const broker = await server.vhost();
+    const topic = queue('themes', { exchange: exchange('themes', { type: 'topic' }), routingKey: 'theme.#' });
+    const app = new Celery({ broker, backend: 'disabled://', taskQueues: [topic], log });
+    try {
+      const unknown = await failure(app.send('any', [], { exchange: 'no-such', routingKey: 'k' }));
+      expect(unknown).toMatchObject({ name: 'ChannelError', code: 'ERR_EXCHANGE_MISSING' });
+      expect(lines.join()).not.toContain('trying again');
+      const themes = { queue: 'themes', routingKey: 'theme.x' };
+      await app.send('any', [], themes);
+      await using connection = await amqp(broker).connect();
+      const channel = await connection.channel();
+      await channel.deleteExchange?.('themes');
+      await app.send('any', [], themes);
+      expect(await channel.size('themes')).toBe(2);
+    } finally {
+      await app.close();
+    }
+  });
+
+  test.each([
+    ['classic', {}],
+    ['quorum', { arguments: QUORUM }],
+  ])('acknowledgements right before the end reach a %s queue, and publishes too', async (_, options) => {
+    const from = queue(name(), options);
+    await using reader = await amqp(server.url()).connect();
+    const reading = await reader.channel();
+    await reading.declare(from);
+    const count = 400;
+    const connection = await amqp(server.url()).connect();
+    const channel = await connection.channel();
+    const publishing = Array.from({ length: count }, (_unused, i) => channel.publish(message(`${i}`), to(from.name)));
+    await connection.close();
+    await Promise.all(publishing);
+    const next = await amqp(server.url()).connect();
+    const { deliveries } = await keep(await next.channel(), from);
+    await until(() => deliveries.length === count);
+    // Every second one first, so that each is acknowledged by itself; but for the last, which goes back.
+    const order = deliveries.slice(0, -1).filter((_unused, i) => i % 2 === 1);
+    for (const one of order) void one.ack();
+    for (const one of deliveries.slice(0, -1)) void one.ack();
+    await next.close();
+    await until(async () => (await reading.size(from.name)) === 1, { message: 'the one that was kept is back' });
+    const again = await keep(reading, from);
+    await until(() => again.deliveries.length === 1);
+    expect(text(again.deliveries[0] as Delivery)).toBe(text(deliveries.at(-1) as Delivery));
+    await again.deliveries[0]?.ack();
+    expect(await reading.size(from.name)).toBe(0);
   });
 
   test('what a lost connection delivered can neither be settled nor is it held', async () => {

@@ -180,11 +180,6 @@ export class AmqpChannel implements Channel {
     if (this.#closing) throw new UsageError('the AMQP channel is closed');
   }
 
-  /** Sends the acknowledgements that wait; the connection is about to close. */
-  flush(): void {
-    for (const intake of this.#intakes) intake.flush();
-  }
-
   /** The connection has ended. */
   lost(reason: CeleryError): void {
     for (const consumer of [...this.#consumers]) consumer.lost();
@@ -197,8 +192,13 @@ export class AmqpChannel implements Channel {
 
   async #close(): Promise<void> {
     for (const consumer of [...this.#consumers]) consumer.lost();
-    if (!this.#connection.ended) await Promise.all([...this.#intakes].map((intake) => intake.close()));
-    this.#onClose();
+    try {
+      if (!this.#connection.ended) {
+        await Promise.all([this.#publisher.close(), ...[...this.#intakes].map((intake) => intake.close())]);
+      }
+    } finally {
+      this.#onClose();
+    }
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

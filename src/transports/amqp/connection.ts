@@ -158,7 +158,8 @@ export class AmqpConnection implements Connection {
     const timeoutMs = this.settings.answerTimeoutMs;
     try {
       const goodbye = async (): Promise<void> => {
-        for (const channel of this.#channels) channel.flush();
+        // The client library sends the connection's farewell ahead of what its channels have not sent yet.
+        await Promise.allSettled([...this.#channels].map((channel) => channel.close()));
         await this.#link.model.close();
       };
       await withDeadline(this.context.clock, timeoutMs, goodbye(), () => lost('closing took too long'));

@@ -58,6 +58,8 @@ export class Intake {
         reader.cancelled(lost(`the broker ended the consumer of queue "${queue}": it was deleted or its node is gone`));
         return;
       }
+      // Closing: it goes back with everything else that is unsettled.
+      if (!this.alive) return;
       if (!options.noAck) this.#outstanding.add(message.fields.deliveryTag);
       reader.receive(message);
     };
@@ -127,13 +129,22 @@ export class Intake {
     return Promise.reject(this.#reason ?? lost('the channel that brought the message is gone: it will come again'));
   }
 
-  /** What is unsettled goes back to its queue. Harmless twice. */
+  /**
+   * What is unsettled goes back to its queue. Harmless twice.
+   *
+   * Consumers are cancelled first: a channel that closes forgets acknowledgements that its quorum queues have not
+   * taken yet, and cancelling waits for those before it.
+   */
   async close(): Promise<void> {
     if (!this.alive) return;
     this.flush();
+    const tags = [...this.#readers.keys()];
     this.#readers.clear();
     this.alive = false;
-    await this.#connection.answer('closing a channel', () => this.#raw.close());
+    await this.#connection.answer('closing a channel', async () => {
+      for (const tag of tags) await this.#raw.cancel(tag);
+      await this.#raw.close();
+    });
   }
 
   /** The channel has ended by itself. */
