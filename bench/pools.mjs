@@ -1,5 +1,6 @@
-// What the pools cost: no-op tasks through each, the channel's ceiling beside them, and CPU-bound tasks on two processes.
-// `node pools.mjs [rounds] [tasks]`. Everything on Redis if there is one, else on the embedded broker.
+// What the pools cost: no-op tasks through each, the channel's ceiling beside them, and CPU-bound tasks on two processes
+// beside the same work without a queue. `node pools.mjs [rounds] [tasks]`. On Redis if there is one, else on the embedded
+// broker.
 import { fork } from 'node:child_process';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -9,9 +10,23 @@ import { redisServer } from './lib/redis-server.mjs';
 
 const entry = fileURLToPath(import.meta.url);
 const module = fileURLToPath(new URL('./peers/pool-app.mjs', import.meta.url));
+/** What the rows below it are compared with. */
+const BASES = new Set([
+  'no-op, async, 100 at a time',
+  'no-op, async, 2 at a time',
+  '5 ms of work, 2 bare processes',
+  '5 ms of work, 1 bare process',
+]);
 
 if (process.argv[2] === 'echo') {
   process.on('message', (batch) => process.send(batch.map(([number]) => ['done', number, null])));
+} else if (process.argv[2] === 'work') {
+  const { compute } = await import('./peers/pool-app.mjs');
+  process.on('message', ({ rounds, n }) => {
+    for (let i = 0; i < n; i++) compute(rounds);
+    process.send('done');
+  });
+  process.send('up');
 } else if (process.argv[2] === 'drain') {
   console.log(JSON.stringify(await drain(JSON.parse(process.argv[3]))));
   process.exit(0);
@@ -32,6 +47,7 @@ async function drain({ broker, pool: name, children, slots, task, args, n }) {
   const concurrency = name === 'async' ? children * slots : children;
   const pool = createPool(name, app, { concurrency, slots, source: { module }, hostname: 'bench@here' });
   let begun;
+  let used;
   let left = n;
   let over;
   const done = new Promise((resolve) => (over = resolve));
@@ -39,7 +55,10 @@ async function drain({ broker, pool: name, children, slots, task, args, n }) {
     get(target, key) {
       if (key === 'run') {
         return async (job, cancellation) => {
-          begun ??= performance.now();
+          if (begun === undefined) {
+            begun = performance.now();
+            used = process.cpuUsage();
+          }
           const outcome = await target.run(job, cancellation);
           if (--left === 0) over();
           return outcome;
@@ -53,9 +72,10 @@ async function drain({ broker, pool: name, children, slots, task, args, n }) {
   await worker.start();
   await done;
   const seconds = (performance.now() - begun) / 1000;
+  const { user, system } = process.cpuUsage(used);
   await worker.stop();
   await app.close();
-  return { perSecond: n / seconds, seconds };
+  return { perSecond: n / seconds, cpu: (user + system) / n };
 }
 
 /** A batch of the size of `slots` to a child and back, nothing else done. */
@@ -82,7 +102,39 @@ async function ceiling(children, slots, n) {
   );
   const seconds = (performance.now() - begun) / 1000;
   for (const child of forks) child.kill();
-  return { perSecond: n / seconds, seconds };
+  return { perSecond: n / seconds };
+}
+
+/** The same work as the tasks, done by processes that have nothing else to do: what is ideal on this machine now. */
+async function ideal(children, rounds, n) {
+  const forks = Array.from({ length: children }, () => fork(entry, ['work']));
+  const answered = (child) => new Promise((resolve) => child.once('message', resolve));
+  await Promise.all(forks.map(answered));
+  const begun = performance.now();
+  await Promise.all(
+    forks.map((child) => {
+      const done = answered(child);
+      child.send({ rounds, n: Math.ceil(n / children) });
+      return done;
+    }),
+  );
+  const seconds = (performance.now() - begun) / 1000;
+  for (const child of forks) child.kill();
+  return { perSecond: n / seconds };
+}
+
+/** Rounds of `compute` that take about 5 ms here: the fastest of some tries. */
+async function calibrated() {
+  const { compute, app } = await import('./peers/pool-app.mjs');
+  const some = 400_000;
+  let fastest = Infinity;
+  for (let i = 0; i < 50; i++) {
+    const begun = performance.now();
+    compute(some);
+    fastest = Math.min(fastest, performance.now() - begun);
+  }
+  await app.close();
+  return Math.round((5 / fastest) * some);
 }
 
 async function main(rounds, n) {
@@ -99,7 +151,9 @@ async function main(rounds, n) {
     return JSON.parse(output);
   };
   const noop = { task: 'noop', args: [1], n };
-  const compute = { task: 'compute', args: [4_000_000], n: Math.min(n, 1_000), slots: 1 };
+  const rounds5ms = await calibrated();
+  const heavy = Math.min(n, 2_000);
+  const compute = { task: 'compute', args: [rounds5ms], n: heavy, slots: 1 };
   const cells = [
     ['no-op, async, 100 at a time', () => inProcess({ pool: 'async', children: 2, slots: 50, ...noop })],
     ['no-op, 2 processes x 50', () => inProcess({ pool: 'process', children: 2, slots: 50, ...noop })],
@@ -109,30 +163,32 @@ async function main(rounds, n) {
     ['no-op, 2 processes x 1', () => inProcess({ pool: 'process', children: 2, slots: 1, ...noop })],
     ['no-op, 2 threads x 1', () => inProcess({ pool: 'thread', children: 2, slots: 1, ...noop })],
     ['channel alone, 2 processes x 1', () => ceiling(2, 1, n)],
-    ['CPU-bound, 1 process', () => inProcess({ pool: 'process', children: 1, ...compute })],
-    ['CPU-bound, 2 processes', () => inProcess({ pool: 'process', children: 2, ...compute })],
-    ['CPU-bound, 2 threads', () => inProcess({ pool: 'thread', children: 2, ...compute })],
+    ['5 ms of work, 2 bare processes', () => ideal(2, rounds5ms, heavy)],
+    ['5 ms of work, 2 processes', () => inProcess({ pool: 'process', children: 2, ...compute })],
+    ['5 ms of work, 2 threads', () => inProcess({ pool: 'thread', children: 2, ...compute })],
+    ['5 ms of work, 1 bare process', () => ideal(1, rounds5ms, heavy / 2)],
+    ['5 ms of work, 1 process', () => inProcess({ pool: 'process', children: 1, ...compute, n: heavy / 2 })],
   ];
-  const rates = new Map(cells.map(([label]) => [label, []]));
+  const measured = new Map(cells.map(([label]) => [label, []]));
   try {
     for (let round = 0; round < rounds; round++) {
-      for (const [label, run] of cells) rates.get(label).push((await run()).perSecond);
+      for (const [label, run] of cells) measured.get(label).push(await run());
     }
   } finally {
     redis?.stop();
     rmSync(folder, { recursive: true, force: true });
   }
-  const median = (label) => rates.get(label).toSorted((a, b) => a - b)[Math.floor(rounds / 2)];
-  const base = (label) =>
-    label.startsWith('CPU')
-      ? 'CPU-bound, 1 process'
-      : label.endsWith('x 50') || label.includes('100')
-        ? cells[0][0]
-        : cells[4][0];
+  const median = (label, what) => {
+    const values = measured.get(label).flatMap((one) => one[what] ?? []);
+    return values.toSorted((a, b) => a - b)[Math.floor(values.length / 2)];
+  };
+  let base;
   for (const [label] of cells) {
-    const ratio = (median(label) / median(base(label))).toFixed(2);
-    console.log(
-      `${label.padEnd(34)} ${Math.round(median(label)).toString().padStart(8)}/s   ${ratio} x ${String(base(label))}`,
-    );
+    if (BASES.has(label)) base = label;
+    const rate = Math.round(median(label, 'perSecond')).toString().padStart(8);
+    const ratio = (median(label, 'perSecond') / median(base, 'perSecond')).toFixed(2);
+    const cpu = median(label, 'cpu');
+    const cost = cpu === undefined ? '' : `${Math.round(cpu)} us of the worker's CPU each`;
+    console.log(`${label.padEnd(34)} ${rate}/s   ${ratio}   ${cost}`);
   }
 }
