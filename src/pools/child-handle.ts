@@ -53,17 +53,21 @@ export class Child {
 
   /** Messages of one tick leave together. */
   post(message: ToChild): void {
-    if (this.#outbox.push(message) > 1) return;
-    setImmediate(() => {
-      const batch = this.#outbox;
-      this.#outbox = [];
-      if (this.state !== 'gone') this.#member.send(batch);
-    });
+    if (this.#outbox.push(message) === 1) setImmediate(() => this.#flush());
   }
 
-  sendRun(run: Run): void {
+  #flush(): void {
+    const batch = this.#outbox;
+    if (batch.length === 0) return;
+    this.#outbox = [];
+    if (this.state !== 'gone') this.#member.send(batch);
+  }
+
+  /** @param full it has as many runs as it may: nothing is worth waiting for */
+  sendRun(run: Run, full: boolean): void {
     this.begun++;
     this.post(['run', run.number, encodeJob(run.job)]);
+    if (full) this.#flush();
   }
 
   abort(run: Run, reason: unknown): void {

@@ -167,7 +167,7 @@ export class ChildPool implements Pool {
       this.#waiting.unshift(run);
       return this.#pump();
     }
-    child.sendRun(run);
+    child.sendRun(run, child.runs.size >= this.slotsPerChild);
     run.cancellation.whenAborted((reason) => {
       if (this.#runs.has(run.number)) child.abort(run, reason);
     });

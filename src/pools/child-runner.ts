@@ -18,6 +18,8 @@ import type { ChildSetup, ToChild, ToParent, WireJob, WireOutcome } from './wire
 export interface ParentLink {
   /** Leaves with what else is sent in this tick. */
   send(message: ToParent): void;
+  /** Sends what is left now: nothing else will come in this tick. */
+  flush(): void;
   /** In kilobytes: of the process, or of the thread's heap. */
   memoryKb(): number;
   /** Sends what is left, then ends this child. */
@@ -113,6 +115,7 @@ export class ChildRunner {
     const full = maxMemoryKb !== null && this.#link.memoryKb() > maxMemoryKb;
     const notes = followed || full ? { ...(followed && { followed }), ...(full && { full }) } : null;
     this.#link.send(['done', number, outcome, notes as { followed?: true; full?: true } | null]);
+    if (this.#runs.size === 0) this.#link.flush();
   }
 
   async #trace(app: Celery, request: TaskRequest, run: ChildRun): Promise<WireOutcome> {

@@ -40,6 +40,7 @@ function processLink(): ParentLink {
   });
   return {
     send: outbox.add,
+    flush: () => outbox.flush(),
     memoryKb: () => process.memoryUsage.rss() / 1024,
     leave: () => outbox.flush(() => process.exit(0)),
   };
@@ -52,6 +53,7 @@ function threadLink(port: MessagePort): ParentLink {
   });
   return {
     send: outbox.add,
+    flush: () => outbox.flush(),
     memoryKb: () => getHeapStatistics().used_heap_size / 1024,
     leave: () => outbox.flush(() => process.exit(0)),
   };
