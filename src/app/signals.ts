@@ -122,7 +122,7 @@ export interface Signals {
   workerProcessInit: ProcessEvent;
   /** In a child of a pool that leaves in good order. */
   workerProcessShutdown: ProcessEvent & { readonly exitCode: number };
-  heartbeatSent: WorkerEvent;
+  heartbeatSent: { readonly sender: string };
   /**
    * `celeriac worker` is about to set its log up. With a handler it does not: the handler gives the app a logger with
    * `attach`, else nothing is printed.

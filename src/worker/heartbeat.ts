@@ -60,7 +60,7 @@ export class Heartbeat {
       ...SOFTWARE,
     });
     if (type === 'worker-heartbeat' && app.signals.has('heartbeatSent')) {
-      void app.signals.emit('heartbeatSent', { sender: hostname, worker: this });
+      void app.signals.emit('heartbeatSent', { sender: hostname });
     }
   }
 }
