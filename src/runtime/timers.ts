@@ -25,8 +25,8 @@ class Entry implements Scheduled {
   }
 }
 
-/** A system clock that jumps forward is noticed after this long at the latest. */
 const LONGEST_WAIT_MS = 1_000;
+const SHORTEST_WAIT_MS = 10;
 
 /**
  * Many wall-clock timers on one timer of the platform: a binary heap, never early. Cancelled entries stay in the
@@ -34,13 +34,16 @@ const LONGEST_WAIT_MS = 1_000;
  */
 export class TimerQueue {
   readonly #clock: Clock;
+  readonly #longestWaitMs: number;
   #heap: Entry[] = [];
   #dead = 0;
   #timer: Timer | undefined;
   #timerDueMs = Infinity;
 
-  constructor(clock: Clock) {
+  /** @param longestWaitMs a system clock that jumps forward is noticed after this long at the latest, at least 10 */
+  constructor(clock: Clock, longestWaitMs: number = LONGEST_WAIT_MS) {
     this.#clock = clock;
+    this.#longestWaitMs = Math.max(SHORTEST_WAIT_MS, longestWaitMs);
   }
 
   /** Entries that have neither run nor been cancelled. */
@@ -92,7 +95,7 @@ export class TimerQueue {
     if (first === undefined) return this.#disarm();
     this.#timer?.cancel();
     this.#timerDueMs = first.dueMs;
-    const waitMs = Math.min(LONGEST_WAIT_MS, Math.max(0, Math.ceil(first.dueMs - this.#clock.now())));
+    const waitMs = Math.min(this.#longestWaitMs, Math.max(0, Math.ceil(first.dueMs - this.#clock.now())));
     this.#timer = this.#clock.setTimer(waitMs, this.#fire);
   }
 

@@ -1,8 +1,10 @@
 import { expect, test } from 'vitest';
-import { Celery } from '../index.ts';
+import { Celery, type CeleryOptions } from '../index.ts';
 import { TimerQueue } from '../runtime/timers.ts';
 import { ManualClock } from '../testing/manual-clock.ts';
+import { silentLogger, type Logger } from '../runtime/logger.ts';
 import { RateLimits } from './rate-limit.ts';
+import { PrefetchWindow } from './window.ts';
 import type { Request } from './request.ts';
 import { Worker } from './worker.ts';
 
@@ -84,4 +86,52 @@ test('tasks that wait for their limit do not keep others from running', async ()
     await worker.stop('cold');
     await app.close();
   }
+});
+
+/** Moments in seconds at which the tasks of a worker under virtual time began. */
+async function begun(
+  settings: CeleryOptions,
+  options: { readonly rateLimit?: string },
+  calls: readonly { readonly countdown?: string }[],
+  seconds: number,
+): Promise<number[]> {
+  const clock = new ManualClock(0);
+  const app = new Celery({ broker: 'memory://', backend: 'memory://', env: {}, clock, ...settings });
+  const at: number[] = [];
+  const limited = app.task('limited', options, () => void at.push(Math.round(clock.monotonic() / 1000)));
+  const worker = new Worker(app, { concurrency: 10 });
+  const starting = worker.start();
+  await clock.advance('10ms');
+  await starting;
+  const sending = Promise.all(calls.map((call) => limited.applyAsync([], call as object)));
+  await clock.advance('10ms');
+  await sending;
+  for (let second = 0; second < seconds; second++) await clock.advance('1s');
+  const stopped = worker.stop('cold');
+  await clock.advance('60s');
+  await stopped;
+  await app.close();
+  return at;
+}
+
+test('a task with an ETA waits for its time, then for its limit', async () => {
+  const calls = ['4s', '4s', '2s'].map((countdown) => ({ countdown }));
+  expect(await begun({}, { rateLimit: '6/m' }, calls, 30)).toEqual([2, 12, 22]);
+});
+
+test('taskDefaultRateLimit is for tasks without one of their own', async () => {
+  const settings = { taskDefaultRateLimit: '6/m' };
+  expect(await begun(settings, {}, [{}, {}], 15)).toEqual([0, 10]);
+  expect(await begun(settings, { rateLimit: '12/m' }, [{}, {}], 15)).toEqual([0, 5]);
+});
+
+test('the window is wider by what waits for a limit, up to a bound, which is told once', () => {
+  const warned: unknown[] = [];
+  const log: Logger = { ...silentLogger, warn: (fields, message) => void warned.push([fields, message]) };
+  const app = new Celery({ broker: 'memory://', env: {} });
+  let limited = 0;
+  const window = new PrefetchWindow(app, 4, log, () => ({ slots: 2, held: 3, limited }));
+  const sizes = [0, 10, 999, 1_000, 5_000, 20].map((waiting) => ((limited = waiting), window.size));
+  expect(sizes).toEqual([11, 21, 1_010, 1_011, 1_011, 31]);
+  expect(warned).toEqual([[{ waiting: 1_000 }, expect.stringContaining('rate-limited tasks fill the worker')]]);
 });

@@ -253,7 +253,7 @@ export class Worker implements AsyncDisposable {
       successes: app.conf.workerDeduplicateSuccessfulTasks
         ? new RevokedIds(app.clock, successLimits(app.env))
         : undefined,
-      timers: new TimerQueue(app.clock),
+      timers: new TimerQueue(app.clock, app.conf.workerTimerPrecision * 1000),
       backend: await app.backend(),
       counters,
       losses: new Losses(),
@@ -328,10 +328,14 @@ export class Worker implements AsyncDisposable {
   #createConsumer(running: Running): Consumer {
     const { conf } = this.app;
     const { parts, transport, intake, window, peers, steps } = running;
-    const control =
-      conf.workerEnableRemoteControl && transport.capabilities.fanout
-        ? new ControlServer(this.#commanded(running))
-        : undefined;
+    const { fanout } = transport.capabilities;
+    const control = conf.workerEnableRemoteControl && fanout ? new ControlServer(this.#commanded(running)) : undefined;
+    if (!fanout) {
+      parts.log.warn(
+        { broker: transport.displayUrl },
+        'this broker does not reach every worker: no remote control, no heartbeats, no gossip',
+      );
+    }
     return new Consumer(parts, {
       transport,
       queues: () => this.queues,

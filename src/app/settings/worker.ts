@@ -240,7 +240,13 @@ export const WORKER_SETTINGS: SettingsOf<WorkerSettings> = {
     meaning: 'Timer class',
     status: 'accepted',
   },
-  workerTimerPrecision: { type: 'seconds', default: 1, unit: 's', meaning: 'Max timer sleep', status: 'accepted' },
+  workerTimerPrecision: {
+    type: 'seconds',
+    default: 1,
+    unit: 's',
+    meaning: 'Max timer sleep: how soon a clock that was set is noticed by ETAs and rate limits',
+    status: 'used',
+  },
   workerAutoscaler: {
     type: 'text',
     default: 'celery.worker.autoscale:Autoscaler',
