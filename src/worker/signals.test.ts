@@ -1,4 +1,8 @@
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { expect, test } from 'vitest';
+import { Beat } from '../beat/beat.ts';
 import { Celery, type CeleryOptions, type Signals } from '../index.ts';
 import { eventually } from '../testing/eventually.ts';
 import { ManualClock } from '../testing/manual-clock.ts';
@@ -51,4 +55,24 @@ test('heartbeatSent comes with each heartbeat, and a handler that throws stops n
   await stopped;
   expect(sent).toHaveLength(3);
   await app.close();
+});
+
+test.each([
+  [undefined, ['beatInit beat']],
+  ['w@signals', ['beatInit w@signals', 'beatEmbeddedInit w@signals']],
+])('beat tells that it begins; in the worker %s', async (embeddedIn, expected) => {
+  const folder = mkdtempSync(join(tmpdir(), 'celeriac-beat-signals-'));
+  await using app = memory({ beatScheduleFilename: join(folder, 'schedule.json') });
+  const seen: string[] = [];
+  const stop = new AbortController();
+  const beat = new Beat(app, { embeddedIn });
+  for (const name of ['beatInit', 'beatEmbeddedInit'] as const) {
+    app.on(name, (event) => void seen.push(event.beat === beat ? `${name} ${event.sender}` : 'another beat'));
+  }
+  const ended = beat.run({ signal: stop.signal });
+  await eventually(() => seen.length === expected.length, 'the signals');
+  stop.abort();
+  await ended;
+  expect(seen).toEqual(expected);
+  rmSync(folder, { recursive: true, force: true });
 });
