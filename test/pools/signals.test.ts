@@ -29,7 +29,7 @@ test.each(['process', 'thread'])('signals of the children of a %s pool are told 
   expect(places).toContain(place);
   if (pool === 'process') expect(pids).not.toContain(process.pid);
   const of = (at: string | undefined): string => String(at).split('/')[0] as string;
-  expect(places.map((at) => Number(of(at))).sort()).toEqual(pids.sort());
+  expect(places.map(of).sort()).toEqual(pids.map(String).sort());
   // Each once in each child, with its own id, and nothing of the parent's.
   expect(told.sort()).toEqual(
     places.flatMap((at) => [`init w@pools ${of(at)} ${at}`, `shutdown w@pools ${of(at)} 0 ${at}`]).sort(),
