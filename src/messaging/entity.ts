@@ -26,7 +26,10 @@ export interface Binding {
   readonly queue: string;
   readonly exchange: string;
   readonly routingKey: string;
+  /** What an exchange of type `headers` compares: header names and values, `x-match`. */
   readonly arguments?: Arguments | undefined;
+  /** The exchange where it is declared along with a queue that has this binding. */
+  readonly declares?: Exchange | undefined;
 }
 
 export interface Queue {
@@ -35,6 +38,8 @@ export interface Queue {
   /** The queue is bound to it by `routingKey` when declared; undefined: only the default exchange reaches it. */
   readonly exchange?: Exchange | undefined;
   readonly routingKey: string;
+  /** Of the binding to `exchange`; see `Binding.arguments`. */
+  readonly bindingArguments?: Arguments | undefined;
   /** Further bindings besides `exchange` and `routingKey`. */
   readonly bindings?: readonly Binding[] | undefined;
   readonly durable: boolean;
@@ -69,7 +74,10 @@ export function queue(name: string, options: Partial<Omit<Queue, 'kind' | 'name'
   return { kind: 'queue', name, routingKey: name, durable: true, exclusive: false, autoDelete: false, ...options };
 }
 
-/** Lets messages of an exchange with this routing key reach a queue; for a queue with more than one way to it. */
+/**
+ * Lets messages of an exchange with this routing key reach a queue; for a queue with more than one way to it.
+ * @param exchange declared along with the queue, unless it is given by its name alone
+ */
 export function binding(
   queue: string | Queue,
   exchange: string | Exchange,
@@ -77,5 +85,12 @@ export function binding(
   options: { readonly arguments?: Arguments | undefined } = {},
 ): Binding {
   const named = (one: string | { readonly name: string }): string => (typeof one === 'string' ? one : one.name);
-  return { kind: 'binding', queue: named(queue), exchange: named(exchange), routingKey, ...options };
+  return {
+    kind: 'binding',
+    queue: named(queue),
+    exchange: named(exchange),
+    routingKey,
+    ...options,
+    ...(typeof exchange !== 'string' && { declares: exchange }),
+  };
 }

@@ -87,7 +87,7 @@ class MemoryBroker {
   }
 
   publish(message: Message, to: Destination, options: PublishOptions): void {
-    const names = this.bindings.route(to.exchange, to.routingKey);
+    const names = this.bindings.route(to.exchange, to.routingKey, message.headers);
     if (names.length === 0 && options.mandatory) {
       throw new ChannelError(`no queue is bound to exchange "${to.exchange}" for routing key "${to.routingKey}"`);
     }

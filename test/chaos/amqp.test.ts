@@ -8,6 +8,7 @@ import { silentLogger, type Logger } from '../../src/runtime/logger.ts';
 import { Worker, type WorkerOptions } from '../../src/worker/index.ts';
 import { amqp } from '../drivers/amqp-support.ts';
 import { missing } from '../support/available.ts';
+import { faultProxy } from '../support/fault-proxy.ts';
 import { Ledger } from '../support/ledger.ts';
 import { startRabbit, type RabbitServer } from '../support/rabbitmq.ts';
 import { until } from '../support/until.ts';
@@ -82,6 +83,35 @@ describe.skipIf(reason !== undefined)(
       await until(answer, { message: 'results arrive again', timeoutMs: 60_000 });
     });
 
+    const consumersOf = async (name: string): Promise<number> => {
+      const rows = await server.list<{ queue_name: string }>('list_consumers', vhost(), 'queue_name');
+      return rows.filter((row) => row.queue_name === name).length;
+    };
+
+    test('ten breaks of the link: nothing is lost, and no consumer is left over (BRK-3)', async () => {
+      const direct = await fresh();
+      const proxy = await faultProxy(server.port);
+      closers.push(() => proxy.close());
+      broker = direct.replace(`:${server.port}/`, `:${proxy.port}/`);
+      const app = openApp();
+      const ran = new Set<string>();
+      app.task('note', { ignoreResult: true }, (id: string) => void ran.add(id));
+      const worker = await work(app);
+      const sent: string[] = [];
+      for (let round = 0; round < 10; round++) {
+        for (let i = 0; i < 20; i++) {
+          const id = `${round}-${i}`;
+          if (i === 10) proxy.reset();
+          if (await succeeds(app.send('note', [id]))) sent.push(id);
+        }
+        await until(() => worker.isConsuming, { message: 'the worker consumes again', timeoutMs: 60_000 });
+      }
+      await until(() => sent.every((id) => ran.has(id)), { message: 'every confirmed task ran', timeoutMs: 60_000 });
+      expect(sent.length).toBeGreaterThan(100);
+      expect(worker.vitals?.connects).toBeGreaterThan(1);
+      await until(async () => (await consumersOf('celery')) === 1, { message: 'one consumer', timeoutMs: 60_000 });
+    });
+
     test('the node is killed and started again: what was confirmed runs', async () => {
       await fresh();
       const app = openApp();
@@ -99,6 +129,7 @@ describe.skipIf(reason !== undefined)(
         });
         await until(() => ran.size === (round + 1) * 51, { message: 'everything ran', timeoutMs: 60_000 });
       }
+      expect(await consumersOf('celery')).toBe(1);
     });
 
     test('killed workers lose nothing (users 3)', async () => {

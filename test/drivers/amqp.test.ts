@@ -35,7 +35,26 @@ describe.skipIf(reason !== undefined)(`RabbitMQ${reason === undefined ? '' : ` (
       stdio: 'ignore',
     });
     execFileSync('cp', ['server.pem', 'ca.pem'], { cwd: certs });
-    server = await startRabbit({ tls: certs });
+    // A client's certificate is a login of its own: who has none may come all the same.
+    const sign = ['x509', '-req', '-CA', 'ca.pem', '-CAkey', 'server.key', '-days', '2', '-set_serial', '2'];
+    for (const args of [
+      ['req', '-newkey', 'rsa:2048', '-nodes', '-subj', '/CN=ann', '-keyout', 'ann.key', '-out', 'ann.csr'],
+      [...sign, '-in', 'ann.csr', '-out', 'ann.pem'],
+    ]) {
+      execFileSync('openssl', args, { cwd: certs, stdio: 'ignore' });
+    }
+    server = await startRabbit({
+      tls: certs,
+      plugins: ['rabbitmq_auth_mechanism_ssl'],
+      conf: [
+        'auth_mechanisms.1 = PLAIN',
+        'auth_mechanisms.2 = AMQPLAIN',
+        'auth_mechanisms.3 = EXTERNAL',
+        'ssl_options.verify = verify_peer',
+        'ssl_options.fail_if_no_peer_cert = false',
+        'ssl_cert_login_from = common_name',
+      ],
+    });
   });
   afterAll(async () => {
     await server?.stop();
@@ -95,6 +114,39 @@ describe.skipIf(reason !== undefined)(`RabbitMQ${reason === undefined ? '' : ` (
       await using connection = await amqp(url, options).connect();
       await (await connection.channel()).publish(message('1'), to('nobody'));
     }
+  });
+
+  test('EXTERNAL: the certificate of the client says who it is', async () => {
+    const user = '<<"ann">>';
+    const all = '<<".*">>';
+    await server.ctl(
+      '-q',
+      'eval',
+      `rabbit_auth_backend_internal:add_user(${user}, <<"unused">>, <<"test">>),
+       rabbit_auth_backend_internal:set_permissions(${user}, <<"/">>, ${all}, ${all}, ${all}, <<"test">>).`,
+    );
+    const broker = `amqps://localhost:${server.tlsPort}/`;
+    const ssl = { ca_certs: `${certs}/ca.pem` };
+    const own = { certfile: `${certs}/ann.pem`, keyfile: `${certs}/ann.key` };
+    const app = new Celery({
+      broker,
+      backend: 'disabled://',
+      env: {},
+      brokerLoginMethod: 'EXTERNAL',
+      brokerUseSsl: { ...ssl, ...own },
+    });
+    try {
+      await app.send('any', [], { queue: name() });
+      const columns = ['user', 'auth_mechanism', 'peer_cert_subject'];
+      const links = JSON.parse(
+        await server.ctl('-q', 'list_connections', '--formatter', 'json', ...columns),
+      ) as object[];
+      expect(links).toContainEqual({ user: 'ann', auth_mechanism: 'EXTERNAL', peer_cert_subject: 'CN=ann' });
+    } finally {
+      await app.close();
+    }
+    const nobody = await failure(amqp(broker, { login_method: 'EXTERNAL', ssl }).connect());
+    expect(nobody).toMatchObject({ name: 'OperationalError', recoverable: false });
   });
 
   test('several URLs: the next one is used while the first is away', async () => {

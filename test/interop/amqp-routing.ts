@@ -1,5 +1,6 @@
 import { afterEach, describe, expect, test } from 'vitest';
-import { broadcast, Celery, queue, type CeleryOptions } from '../../src/index.ts';
+import { broadcast, Celery, exchange, queue, type CeleryOptions } from '../../src/index.ts';
+import { binding } from '../../src/messaging/index.ts';
 import { Worker, type WorkerOptions } from '../../src/worker/index.ts';
 import { amqp } from '../drivers/amqp-support.ts';
 import { Ledger } from '../support/ledger.ts';
@@ -73,6 +74,63 @@ export function routingInterop(reason: string | undefined, node: () => Promise<R
         const channel = await connection.channel();
         for (const name of ['a@test.dq2', 'b@test.dq2', 'celery']) expect(await channel.size(name)).toBe(0);
         expect([count('direct'), ledger.ends().get('direct')]).toEqual([1, undefined]);
+      },
+    );
+
+    test(
+      'a headers exchange that both declare: what matches arrives, whoever sends',
+      { timeout: 120_000 },
+      async () => {
+        const broker = await (await node()).vhost();
+        const ledger = new Ledger();
+        ending.push(async () => ledger.dispose());
+        const large = { 'x-match': 'all', kind: 'image', size: 3 };
+        const either = { 'x-match': 'any', kind: 'video', urgent: true };
+        const config = { interop_headers: { large, either } };
+        const side: PythonSide = { broker, backend: 'disabled://', ledger: ledger.path, config };
+        const media = exchange('media', { type: 'headers' });
+        const app = open({
+          broker,
+          taskQueues: [
+            queue('large', { exchange: media, bindingArguments: large }),
+            queue('either', { bindings: [binding('either', media, 'either', { arguments: either })] }),
+          ],
+        });
+        await using _python = await pythonWorker(side, { queues: 'large' });
+        await work(app, { hostname: 'either@test', queues: ['either'] });
+        const sent: readonly (readonly [string, Readonly<Record<string, unknown>>, boolean, boolean])[] = [
+          ['both', { kind: 'image', size: 3, urgent: true }, true, true],
+          ['all', { kind: 'image', size: 3 }, true, false],
+          ['part', { kind: 'image', size: 4 }, false, false],
+          ['any', { kind: 'video' }, false, true],
+          ['last', { kind: 'image', size: 3, urgent: true }, true, true],
+        ];
+        const to = { exchange: 'media', routing_key: 'no-matter' };
+        for (const [id, headers] of sent) {
+          await app.send('shared.record', [`ours-${id}`, 1], { exchange: 'media', routingKey: 'no-matter', headers });
+        }
+        await pythonCalls(
+          side,
+          sent.map(([id, headers]) => ({
+            name: 'shared.record',
+            args: [`theirs-${id}`, 1],
+            options: { ...to, headers },
+            forget: true,
+          })),
+        );
+        const ends = (): ReadonlyMap<string, number> => ledger.ends();
+        const done = (): boolean => ['ours-last', 'theirs-last'].every((id) => count(id) === 1 && ends().get(id) === 1);
+        await until(done, { message: 'the last ones ran', timeoutMs: 60_000 });
+        const connection = await amqp(broker).connect();
+        ending.push(() => connection.close());
+        const channel = await connection.channel();
+        for (const name of ['large', 'either']) expect(await channel.size(name)).toBe(0);
+        await until(() => ends().size === 6, { message: 'Python has ended the others', timeoutMs: 60_000 });
+        for (const [id, , python, node] of sent) {
+          for (const one of [`ours-${id}`, `theirs-${id}`]) {
+            expect([one, ends().get(one) ?? 0, count(one)]).toEqual([one, python ? 1 : 0, node ? 1 : 0]);
+          }
+        }
       },
     );
 

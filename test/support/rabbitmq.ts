@@ -36,6 +36,8 @@ export interface RabbitOptions {
   readonly tls?: string;
   /** Lines for rabbitmq.conf. */
   readonly conf?: readonly string[];
+  /** Plugins that come with it. */
+  readonly plugins?: readonly string[];
   /** A node whose cluster this one joins. */
   readonly join?: RabbitServer & { readonly cluster?: ClusterPlace };
 }
@@ -86,7 +88,7 @@ export async function startRabbit(options: RabbitOptions = {}): Promise<RabbitSe
   const cookie = place?.cookie ?? `COOKIE${port}`;
   writeFileSync(join(dir, '.erlang.cookie'), cookie, { mode: 0o400 });
   mkdirSync(join(dir, 'log'));
-  writeFileSync(join(dir, 'enabled_plugins'), '[].');
+  writeFileSync(join(dir, 'enabled_plugins'), `[${(options.plugins ?? []).join(',')}].`);
   const tls =
     options.tls === undefined
       ? []

@@ -16,11 +16,20 @@ export async function declare(lane: Lane, entity: Entity): Promise<void> {
   if (entity.kind === 'binding') return bind(lane, entity);
   if (entity.exchange !== undefined) await declareExchange(lane, entity.exchange);
   await declareQueue(lane, entity);
-  const { name, exchange, routingKey } = entity;
+  const { name, exchange, routingKey, bindingArguments } = entity;
   if (exchange !== undefined && exchange.name !== '') {
-    await bind(lane, { kind: 'binding', queue: name, exchange: exchange.name, routingKey });
+    await bind(lane, {
+      kind: 'binding',
+      queue: name,
+      exchange: exchange.name,
+      routingKey,
+      arguments: bindingArguments,
+    });
   }
-  for (const binding of entity.bindings ?? []) await bind(lane, binding);
+  for (const binding of entity.bindings ?? []) {
+    if (binding.declares !== undefined) await declareExchange(lane, binding.declares);
+    await bind(lane, binding);
+  }
 }
 
 async function declareExchange(lane: Lane, exchange: Exchange): Promise<void> {

@@ -1,4 +1,5 @@
-import type { Binding, Entity, ExchangeType, Queue } from '../../messaging/entity.ts';
+import type { Binding, Entity, Exchange, ExchangeType, Queue } from '../../messaging/entity.ts';
+import { refuseHeaders } from '../virtual/topic.ts';
 import { topicPattern } from './pattern.ts';
 import type { KeySpace } from './keys.ts';
 
@@ -33,14 +34,20 @@ export class BindingTable {
   declare(entity: Entity): SetMember[] {
     switch (entity.kind) {
       case 'exchange':
-        this.#types.set(entity.name, entity.type);
+        this.#declare(entity);
         return [];
       case 'binding':
         return [this.#bind(entity)];
       case 'queue':
-        if (entity.exchange) this.#types.set(entity.exchange.name, entity.exchange.type);
+        if (entity.exchange) this.#declare(entity.exchange);
+        for (const { declares } of entity.bindings ?? []) if (declares !== undefined) this.#declare(declares);
         return bindingsOf(entity).map((binding) => this.#bind(binding));
     }
+  }
+
+  #declare(exchange: Exchange): void {
+    refuseHeaders(exchange);
+    this.#types.set(exchange.name, exchange.type);
   }
 
   #bind({ queue, exchange, routingKey }: Pick<Binding, 'queue' | 'exchange' | 'routingKey'>): SetMember {

@@ -6,7 +6,7 @@ import type { Message, MessageProperties } from '../../protocol/message.ts';
 import { dumps, loads } from '../../serializers/json.ts';
 import type { Database, Row, Statement } from '../../sqlite/database.ts';
 import type { Destination } from '../transport.ts';
-import { routes } from '../virtual/topic.ts';
+import { refuseHeaders, routes } from '../virtual/topic.ts';
 
 /** A message as a claim hands it out. */
 export interface Claimed {
@@ -155,7 +155,7 @@ export class Tables {
     const bindings = this.#bindings.all(exchange).map(([queue, key]): Binding => {
       return { kind: 'binding', exchange, queue: queue as string, routingKey: key as string };
     });
-    return routes(bindings, type, routingKey);
+    return routes(bindings, type, routingKey, {});
   }
 
   anyReady(queue: string): boolean {
@@ -223,13 +223,18 @@ export class Tables {
       return;
     }
     this.#addQueue.run(entity.name, entity.messageTtlMs ?? null, entity.autoDelete || entity.exclusive ? owner : null);
-    for (const one of entity.bindings ?? []) this.#addBinding.run(one.exchange, one.queue, one.routingKey);
+    for (const one of entity.bindings ?? []) {
+      if (one.declares !== undefined) this.#declareExchange(one.declares);
+      this.#addBinding.run(one.exchange, one.queue, one.routingKey);
+    }
     if (!entity.exchange || entity.exchange.name === '') return;
     this.#declareExchange(entity.exchange);
     this.#addBinding.run(entity.exchange.name, entity.name, entity.routingKey);
   }
 
-  #declareExchange({ name, type }: Exchange): void {
+  #declareExchange(exchange: Exchange): void {
+    refuseHeaders(exchange);
+    const { name, type } = exchange;
     const present = this.#exchangeType.first(name)?.[0];
     if (present === undefined) this.#addExchange.run(name, type);
     else if (present !== type) {

@@ -1,5 +1,6 @@
 import { ChannelError } from '../../errors.ts';
 import type { Binding, Entity, Exchange, ExchangeType } from '../../messaging/entity.ts';
+import type { Message } from '../../protocol/message.ts';
 import { routes } from './topic.ts';
 
 /** Exchanges and bindings of a broker that keeps them in memory. */
@@ -11,17 +12,21 @@ export class BindingTable {
   declare(entity: Entity): void {
     if (entity.kind === 'exchange') return this.#declareExchange(entity);
     if (entity.kind === 'binding') return this.#bind(entity);
-    for (const binding of entity.bindings ?? []) this.#bind(binding);
+    for (const binding of entity.bindings ?? []) {
+      if (binding.declares !== undefined) this.#declareExchange(binding.declares);
+      this.#bind(binding);
+    }
     if (!entity.exchange || entity.exchange.name === '') return;
     this.#declareExchange(entity.exchange);
-    this.#bind({ kind: 'binding', queue: entity.name, exchange: entity.exchange.name, routingKey: entity.routingKey });
+    const { name, exchange, routingKey, bindingArguments } = entity;
+    this.#bind({ kind: 'binding', queue: name, exchange: exchange.name, routingKey, arguments: bindingArguments });
   }
 
   /** Names of the queues a message reaches. The default exchange reaches the queue named by the routing key. */
-  route(exchange: string, routingKey: string): string[] {
+  route(exchange: string, routingKey: string, headers: Message['headers']): string[] {
     if (exchange === '') return [routingKey];
     const bindings = this.#bindings.get(exchange);
-    return bindings ? routes(bindings.values(), this.#types.get(exchange) ?? 'direct', routingKey) : [];
+    return bindings ? routes(bindings.values(), this.#types.get(exchange) ?? 'direct', routingKey, headers) : [];
   }
 
   removeQueue(queue: string): void {
@@ -50,6 +55,7 @@ export class BindingTable {
   #bind(binding: Binding): void {
     let bindings = this.#bindings.get(binding.exchange);
     if (!bindings) this.#bindings.set(binding.exchange, (bindings = new Map()));
-    bindings.set(`${binding.queue}\0${binding.routingKey}`, binding);
+    const matches = binding.arguments === undefined ? '' : JSON.stringify(binding.arguments);
+    bindings.set(`${binding.queue}\0${binding.routingKey}\0${matches}`, binding);
   }
 }

@@ -21,6 +21,15 @@ if app.conf.get("interop_broadcast"):
 
     app.conf.task_queues = [Queue("celery"), Broadcast(app.conf.interop_broadcast)]
 
+if app.conf.get("interop_headers"):
+    from kombu import Exchange, Queue
+
+    media = Exchange("media", type="headers")
+    app.conf.task_queues = [
+        Queue(name, media, routing_key=name, binding_arguments=arguments)
+        for name, arguments in app.conf.interop_headers.items()
+    ]
+
 
 @app.task(name="py.echo")
 def echo(value):
