@@ -5,7 +5,7 @@ import { createInterface } from 'node:readline';
 const DEADLINE_MS = 180_000;
 
 /** Starts `command`; `next()` gives each JSON line it prints, in order. Its errors go to ours. */
-export function start({ command, args, env, cwd }) {
+export function start({ command, args, env, cwd }, deadlineMs = DEADLINE_MS) {
   const child = spawn(command, args, { stdio: ['ignore', 'pipe', 'inherit'], env: { ...process.env, ...env }, cwd });
   const lines = [];
   const waiting = [];
@@ -32,10 +32,7 @@ export function start({ command, args, env, cwd }) {
     child,
     next: () =>
       new Promise((resolve, reject) => {
-        const timer = setTimeout(
-          () => reject(new Error(`${args[0]} gave no answer in ${DEADLINE_MS} ms`)),
-          DEADLINE_MS,
-        );
+        const timer = setTimeout(() => reject(new Error(`${args[0]} gave no answer in ${deadlineMs} ms`)), deadlineMs);
         waiting.push({ resolve, reject, timer });
         settle();
       }),
@@ -50,8 +47,8 @@ export function start({ command, args, env, cwd }) {
 }
 
 /** Runs `command` for its one JSON line. */
-export async function ask(spec) {
-  const running = start(spec);
+export async function ask(spec, deadlineMs) {
+  const running = start(spec, deadlineMs);
   try {
     return await running.next();
   } finally {
