@@ -62,5 +62,6 @@ export type { Schedule, ScheduleContext } from './schedules/schedule.ts';
 export type { Clock } from './runtime/clock.ts';
 export type { Duration } from './runtime/duration.ts';
 export type { Logger, LogLevel } from './runtime/logger.ts';
+export { messageFirst, type MessageFirstLogger, type MessageFirstOptions } from './runtime/message-first.ts';
 export type { Random } from './runtime/random.ts';
 export type { Transport } from './transports/transport.ts';

@@ -52,10 +52,24 @@ test('an error stands below its line', () => {
   expect(text()).toMatch(/ERROR\/MainProcess\] it failed\nTypeError: no such thing\n {4}at /);
 });
 
+test('what a child of a pool says is said to be its', () => {
+  const { printer, text, at } = printed(textFormat({ colours: false }));
+  printer.child({ task: 'math.add', taskId: 'id-1', pid: 7 }).info({ n: 1 }, 'from a child');
+  printer.child({ pid: process.pid }).info({}, 'from a thread');
+  expect(text()).toBe(
+    `[${at}: INFO/ForkPoolWorker-7] math.add[id-1]: from a child n=1\n` +
+      `[${at}: INFO/MainProcess] from a thread pid=${process.pid}\n`,
+  );
+});
+
 test('formats of the settings', () => {
   const { printer, text } = printed(textFormat({ colours: false, format: '%(levelname)s %(message)s %(unknown)s' }));
   printer.warn({}, 'careful');
   expect(text()).toBe('WARNING careful %(unknown)s\n');
+  const task = printed(textFormat({ colours: false, taskFormat: '%(task_name)s/%(task_id)s %(process)d %(message)s' }));
+  task.printer.child({ task: 't', taskId: 'i', pid: 7 }).info({}, 'inside');
+  task.printer.child({ task: 't', taskId: 'i' }).info({}, 'task received');
+  expect(task.text()).toBe(`t/i 7 inside\n[${task.at}: INFO/MainProcess] Task t[i] received\n`);
 });
 
 test('JSON: one object a line, secrets masked, whatever the fields hold', () => {

@@ -100,14 +100,16 @@ export function textFormat(options: TextFormatOptions): Format {
     const { text, rest } = sentence(fields, message);
     const inTask = text === message && typeof fields['task'] === 'string' && typeof fields['taskId'] === 'string';
     const hidden = new Set(inTask ? ['task', 'taskId', 'rootId'] : []);
+    const child = typeof fields['pid'] === 'number' && fields['pid'] !== process.pid ? fields['pid'] : undefined;
+    if (child !== undefined) hidden.add('pid');
     const { error } = rest;
     if (error instanceof Error) hidden.add('error');
     for (const key of UNSHOWN) hidden.add(key);
     const values: Readonly<Record<string, string>> = {
       asctime: asctime(time),
       levelname: celeryName(level),
-      processName: 'MainProcess',
-      process: String(process.pid),
+      processName: child === undefined ? 'MainProcess' : `ForkPoolWorker-${child}`,
+      process: String(child ?? process.pid),
       name: 'celery.worker',
       message: text + fieldText(rest, hidden),
       task_name: String(fields['task']),

@@ -218,3 +218,21 @@ def abortable():
 
 
 abortable()
+
+
+def commands():
+    """Commands of remote control that only workers in the other language have."""
+    from celery.worker.control import control_command, inspect_command
+
+    @control_command(name="ts_level", args=[("level", int)], signature="<level>")
+    def ts_level(state, level):
+        """Set the level."""
+        raise NotImplementedError
+
+    @inspect_command(name="ts_place")
+    def ts_place(state):
+        """Where it is."""
+        raise NotImplementedError
+
+
+commands()
