@@ -172,6 +172,49 @@ export function transportContract(runner: Runner, name: string, open: () => Prom
       equal(inbox.deliveries.length, 7, 'deliveries after the window grew');
     });
 
+    check('a window below zero stops deliveries until it grows again', async (channel) => {
+      const to = fresh();
+      await channel.declare(to);
+      const inbox = await Inbox.open(channel, to, 2);
+      await channel.publish(message('before'), { exchange: '', routingKey: to.name });
+      await inbox.waitFor(1);
+      await inbox.consumer.setPrefetch(-1);
+      await channel.publish(message('meanwhile'), { exchange: '', routingKey: to.name });
+      await inbox.deliveries[0]?.ack();
+      await quietly();
+      equal(inbox.texts, ['before'], 'deliveries while the window was closed');
+      await inbox.consumer.setPrefetch(1);
+      await inbox.waitFor(2);
+      await inbox.deliveries[1]?.ack();
+      await channel.publish(message('after'), { exchange: '', routingKey: to.name });
+      await inbox.waitFor(3);
+    });
+
+    checkWhere(
+      // Native brokers have rules of their own for this.
+      (transport) => transport.capabilities.exchanges === 'emulated',
+      'consumers of one channel share their window, and none of them starves',
+      async (channel) => {
+        const queues = [fresh(), fresh(), fresh()];
+        for (const to of queues) {
+          await channel.declare(to);
+          for (let i = 0; i < 10; i++) await channel.publish(message(`m${i}`), { exchange: '', routingKey: to.name });
+        }
+        const seen: Delivery[] = [];
+        for (const from of queues) await channel.consume(from, (delivery) => void seen.push(delivery), { prefetch: 6 });
+        await eventually(() => seen.length === 6, 'six deliveries in all');
+        await quietly();
+        equal(seen.length, 6, 'deliveries before any was settled');
+        while (seen.length < 15) {
+          const before = seen.length;
+          await seen[before - 6]?.ack();
+          await eventually(() => seen.length > before, 'another one for each that is settled');
+          equal(seen.length, before + 1, 'deliveries');
+        }
+        equal(new Set(seen.slice(6).map(({ queue: name }) => name)).size, 3, 'queues that were served');
+      },
+    );
+
     check('a rejected message comes again, or never', async (channel) => {
       const to = fresh();
       await channel.declare(to);

@@ -210,13 +210,22 @@ class MemoryDelivery implements Delivery {
     const queue = this.#broker.queue(this.queue);
     this.#consumer?.release(this);
     if (putBack) this.#broker.putBack(queue, this.stored, putBack);
+    if (this.#consumer) this.#consumer.refill();
     else this.#broker.dispatch(queue);
   }
+}
+
+/** What the consumers of one channel hold together. */
+interface Window {
+  unsettled: number;
+  /** Who has been served the longest time ago comes first. */
+  readonly consumers: Set<MemoryConsumer>;
 }
 
 class MemoryConsumer implements Consumer {
   readonly #queue: MemoryQueue;
   readonly #broker: MemoryBroker;
+  readonly #window: Window;
   readonly #deliver: (delivery: Delivery) => void;
   readonly #options: ConsumeOptions;
   readonly #unsettled = new Set<MemoryDelivery>();
@@ -226,18 +235,21 @@ class MemoryConsumer implements Consumer {
   constructor(
     queue: MemoryQueue,
     broker: MemoryBroker,
+    window: Window,
     deliver: (delivery: Delivery) => void,
     options: ConsumeOptions,
   ) {
     this.#queue = queue;
     this.#broker = broker;
+    this.#window = window;
     this.#deliver = deliver;
     this.#options = options;
     this.#prefetch = options.prefetch;
   }
 
   get free(): boolean {
-    return this.#prefetch === 0 || this.#unsettled.size < this.#prefetch;
+    if (this.#prefetch < 0) return false;
+    return this.#prefetch === 0 || this.#options.noAck === true || this.#window.unsettled < this.#prefetch;
   }
 
   get lastProofMs(): number {
@@ -246,12 +258,22 @@ class MemoryConsumer implements Consumer {
 
   accept(stored: Stored): void {
     const delivery = new MemoryDelivery(stored, this.#queue.name, this.#broker, this);
-    if (!this.#options.noAck) this.#unsettled.add(delivery);
+    if (!this.#options.noAck) {
+      this.#unsettled.add(delivery);
+      this.#window.unsettled++;
+    }
+    if (this.#window.consumers.delete(this)) this.#window.consumers.add(this);
     queueMicrotask(() => this.#deliver(delivery));
   }
 
   release(delivery: MemoryDelivery): void {
-    this.#unsettled.delete(delivery);
+    if (this.#unsettled.delete(delivery)) this.#window.unsettled--;
+  }
+
+  /** There is room in the window, for any of those that share it. */
+  refill(): void {
+    if (!this.#window.consumers.has(this)) this.#broker.dispatch(this.#queue);
+    for (const consumer of [...this.#window.consumers]) this.#broker.dispatch(consumer.#queue);
   }
 
   setPrefetch(count: number): Promise<void> {
@@ -263,6 +285,7 @@ class MemoryConsumer implements Consumer {
   cancel(): Promise<void> {
     if (!this.#active) return SETTLED;
     this.#active = false;
+    this.#window.consumers.delete(this);
     const at = this.#queue.consumers.indexOf(this);
     if (at >= 0) this.#queue.consumers.splice(at, 1);
     if (this.#queue.autoDelete && this.#queue.consumers.length === 0 && this.#broker.find(this.#queue.name)) {
@@ -274,6 +297,7 @@ class MemoryConsumer implements Consumer {
   cancelledByBroker(): void {
     if (!this.#active) return;
     this.#active = false;
+    this.#window.consumers.delete(this);
     this.#options.onCancel?.(new ChannelError(`queue "${this.#queue.name}" was deleted`));
   }
 
@@ -290,6 +314,7 @@ class MemoryConsumer implements Consumer {
 class MemoryChannel implements Channel {
   readonly #broker: MemoryBroker;
   readonly #consumers = new Set<MemoryConsumer>();
+  readonly #window: Window = { unsettled: 0, consumers: new Set() };
   readonly #got = new Set<MemoryDelivery>();
   #closed = false;
 
@@ -311,8 +336,9 @@ class MemoryChannel implements Channel {
     this.#check();
     this.#broker.declare(queue);
     const state = this.#broker.queue(queue.name);
-    const consumer = new MemoryConsumer(state, this.#broker, deliver, options);
+    const consumer = new MemoryConsumer(state, this.#broker, this.#window, deliver, options);
     this.#consumers.add(consumer);
+    this.#window.consumers.add(consumer);
     state.consumers.push(consumer);
     this.#broker.dispatch(state);
     return consumer;

@@ -91,7 +91,10 @@ export interface PublishOptions {
 }
 
 export interface ConsumeOptions {
-  /** Most unsettled deliveries at a time; 0 is unlimited. */
+  /**
+   * Most unsettled deliveries at a time, those of all consumers of the channel counted together; 0 is unlimited, below 0
+   * nothing is delivered. RabbitMQ counts for each consumer on quorum queues, and on all queues from version 4 on.
+   */
   readonly prefetch: number;
   /** Deliveries count as acknowledged at once; `ack` and `reject` do nothing. */
   readonly noAck?: boolean | undefined;
@@ -128,6 +131,7 @@ export interface Channel extends AsyncDisposable {
 }
 
 export interface Consumer extends AsyncDisposable {
+  /** As `prefetch`. */
   setPrefetch(count: number): Promise<void>;
   /** No deliveries after it resolved; those already handed over stay valid. Harmless twice. */
   cancel(): Promise<void>;

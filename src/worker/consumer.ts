@@ -21,6 +21,7 @@ export type ConsumerState = 'connecting' | 'declaring' | 'consuming' | 'draining
 export interface ConsumerOptions {
   readonly transport: Transport;
   readonly queues: () => readonly Queue[];
+  /** 0: without limit; below 0: nothing. */
   readonly prefetch: () => number;
   /** Called for every delivery; never throws. */
   readonly deliver: (delivery: Delivery) => void;
@@ -284,15 +285,20 @@ export class Consumer {
     this.#prefetchQueued = true;
     queueMicrotask(() => {
       this.#prefetchQueued = false;
-      const count = this.#options.prefetch();
-      if (count === this.#prefetch || !this.#session) return;
-      this.#prefetch = count;
-      for (const consumer of this.#session.consumers.values()) {
-        consumer.setPrefetch(count).catch((error: unknown) => {
-          this.#parts.log.debug({ error }, 'the prefetch window could not be changed');
-        });
-      }
+      void this.applyPrefetch();
     });
+  }
+
+  /** Takes over a changed window. Resolves when the broker keeps to it; never rejects. */
+  applyPrefetch(): Promise<void> | undefined {
+    const count = this.#options.prefetch();
+    if (count === this.#prefetch || !this.#session) return undefined;
+    this.#prefetch = count;
+    const changes = [...this.#session.consumers.values()].map((consumer) => consumer.setPrefetch(count));
+    return Promise.all(changes).then(
+      () => undefined,
+      (error: unknown) => this.#parts.log.debug({ error }, 'the prefetch window could not be changed'),
+    );
   }
 
   /** Stops deliveries; the connection stays, so that what runs can be settled. Harmless twice. */

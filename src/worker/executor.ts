@@ -84,6 +84,8 @@ export class Executor {
   readonly rateLimits: RateLimits;
   /** Told of every request that runs or waits from now on. */
   onSubmit: (() => void) | undefined;
+  /** Told before a message is acknowledged whose task begins, which waits for it, and when a task's slot is free. */
+  onSlots: (() => Promise<void> | undefined) | undefined;
 
   constructor(parts: WorkerParts, pools: PoolSet, limits: DefaultLimits) {
     this.#parts = parts;
@@ -273,14 +275,26 @@ export class Executor {
   accept(request: Request, pid: number): boolean | Promise<boolean> {
     // A termination may have settled it while it waited for its child.
     if (request.state !== 'running') return false;
-    const { app, events, counters } = this.#parts;
-    const { task } = request;
+    const { app, counters } = this.#parts;
     request.startedMs = app.clock.now();
     request.pid = pid;
     startLimits(this.#parts, request, this.#limits, (error) => this.#overrun(request, error));
     const name = request.displayName;
     counters.total.set(name, (counters.total.get(name) ?? 0) + 1);
-    if (!task.options.acksLate) acknowledge(this.#parts, request);
+    if (request.late) return this.#begun(request);
+    const narrowed = this.onSlots?.();
+    const begin = (): boolean | Promise<boolean> => {
+      if (request.state !== 'running') return false;
+      acknowledge(this.#parts, request);
+      return this.#begun(request);
+    };
+    return narrowed === undefined ? begin() : narrowed.then(begin);
+  }
+
+  /** Tells that it runs. */
+  #begun(request: Request): boolean | Promise<boolean> {
+    const { events } = this.#parts;
+    const { task } = request;
     tellStarted(this.#parts, request);
     if (events.taskEvents && task.options.sendEvents) events.send('task-started', { uuid: request.id });
     if (!task.options.trackStarted || request.ignoresResult) return true;
@@ -393,6 +407,7 @@ export class Executor {
 
   #free(request: Request): void {
     if (this.#running.delete(request) && request.lane) request.lane.running--;
+    void this.onSlots?.();
   }
 
   /** @throws when it is malformed */

@@ -23,7 +23,7 @@ export class Intake {
   readonly #held = new Set<Request>();
   readonly #orphans: Orphans;
   #open = true;
-  /** Told when the number of messages that do not count for the window has changed. */
+  /** Told when the number of messages that do not count for the window has changed, or a running task has its own again. */
   onHeld: (() => void) | undefined;
 
   constructor(parts: WorkerParts, executor: Executor, transport: Transport) {
@@ -89,7 +89,10 @@ export class Intake {
       void delivery.reject({ requeue: true }).catch(() => {});
       return;
     }
-    if (this.#orphans.adopt(delivery, headers.id)) return;
+    if (this.#orphans.adopt(delivery, headers.id)) {
+      this.onHeld?.();
+      return;
+    }
     const task = app.tasks.get(headers.task);
     const etaMs = headers.eta === null ? undefined : parseIso(headers.eta);
     const expiresMs = headers.expires === null ? undefined : parseIso(headers.expires);

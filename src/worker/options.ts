@@ -36,6 +36,8 @@ export interface WorkerOptions {
   readonly autoscale?: AutoscaleOptions | undefined;
   /** Messages fetched ahead for each slot; 0 is without limit. @default setting `workerPrefetchMultiplier` */
   readonly prefetchMultiplier?: number | undefined;
+  /** Fetch only what can start at once. @default setting `workerDisablePrefetch` */
+  readonly disablePrefetch?: boolean | undefined;
   /** Publish task events. @default setting `workerSendTaskEvents` */
   readonly taskEvents?: boolean | undefined;
   /** @default '2s' */

@@ -130,7 +130,12 @@ test('the window is wider by what waits for a limit, up to a bound, which is tol
   const log: Logger = { ...silentLogger, warn: (fields, message) => void warned.push([fields, message]) };
   const app = new Celery({ broker: 'memory://', env: {} });
   let limited = 0;
-  const window = new PrefetchWindow(app, 4, log, () => ({ slots: 2, held: 3, limited }));
+  const window = new PrefetchWindow(app, { multiplier: 4 }, log, () => ({
+    slots: 2,
+    held: 3,
+    limited,
+    running: new Set(),
+  }));
   const sizes = [0, 10, 999, 1_000, 5_000, 20].map((waiting) => ((limited = waiting), window.size));
   expect(sizes).toEqual([11, 21, 1_010, 1_011, 1_011, 31]);
   expect(warned).toEqual([[{ waiting: 1_000 }, expect.stringContaining('rate-limited tasks fill the worker')]]);

@@ -261,12 +261,16 @@ export class Worker implements AsyncDisposable {
     const executor = new Executor(parts, this.#pools, defaultLimits(app, options));
     const intake = new Intake(parts, executor, transport);
     const autoscaler = this.#createAutoscaler(parts, executor);
-    const window = new PrefetchWindow(app, options.prefetchMultiplier, parts.log, () => ({
+    const { prefetchMultiplier: multiplier, disablePrefetch: disabled } = options;
+    const holds = transport.capabilities.delay !== 'native';
+    const window = new PrefetchWindow(app, { multiplier, disabled, holds }, parts.log, () => ({
       slots: Math.max(autoscaler ? autoscaler.max * (this.#pool.slotsPerChild ?? 1) : 0, this.#pools.size),
       held: intake.held.size,
       limited: executor.rateLimits.count,
+      running: executor.running,
     }));
     intake.onHeld = executor.rateLimits.onChange = () => this.#consumer?.updatePrefetch();
+    executor.onSlots = () => (window.followsTasks ? this.#consumer?.applyPrefetch() : undefined);
     const peers = new Peers(parts, transport, this.cluster, options, () => executor.running.size);
     const state = this.#createStateFile(parts);
     const steps = new OwnSteps({
@@ -349,6 +353,7 @@ export class Worker implements AsyncDisposable {
       attached: () => steps.consuming(),
       onLost: (error) => {
         intake.lost(error);
+        window.lost();
         void steps.disconnected();
       },
       connectTimeoutMs: Math.max(1, conf.brokerConnectionTimeout) * 1000,
@@ -369,7 +374,7 @@ export class Worker implements AsyncDisposable {
       broker: { ...transport.info, transport: transport.name },
       startedMs,
       get prefetchCount() {
-        return window.size;
+        return Math.max(0, window.size);
       },
       held: intake.held,
       queues: () => this.queues,

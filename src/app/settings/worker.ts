@@ -12,7 +12,7 @@ export interface WorkerSettings {
   readonly workerEtaTaskLimit: number | null;
   /** Lower prefetch after reconnect. */
   readonly workerEnablePrefetchCountReduction: boolean;
-  /** Fetch only when a process is free (Redis). */
+  /** Fetch only when a slot is free. */
   readonly workerDisablePrefetch: boolean;
   /** Per-consumer QoS when quorum queues exist. */
   readonly workerDetectQuorumQueues: boolean;
@@ -119,14 +119,14 @@ export const WORKER_SETTINGS: SettingsOf<WorkerSettings> = {
     type: 'bool',
     default: true,
     meaning: 'Lower prefetch after reconnect',
-    status: 'accepted',
+    status: 'used',
   },
   workerDisablePrefetch: {
     type: 'bool',
     default: false,
-    meaning: 'Fetch only when a process is free (Redis)',
+    meaning: 'Fetch only when a slot is free',
     flag: '--disable-prefetch',
-    status: 'accepted',
+    status: 'used',
   },
   workerDetectQuorumQueues: {
     type: 'bool',

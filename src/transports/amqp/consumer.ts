@@ -37,7 +37,7 @@ export class AmqpConsumer implements Consumer, Reader, Probed {
   #tag = '';
   #proofMs = 0;
   #over = false;
-  /** The window asked for; 0 is without limit. */
+  /** The window asked for; 0 is without limit, below 0 nothing is delivered. */
   #wanted: number;
   /** The window the present subscription began with. */
   #given = 0;
@@ -45,7 +45,7 @@ export class AmqpConsumer implements Consumer, Reader, Probed {
   /** Unsettled deliveries of this subscription, and of earlier ones. */
   #unsettled = 0;
   #carried = 0;
-  /** What is unsettled fills the window: there is no subscription until some of it is settled. */
+  /** Nothing is wanted, or what is unsettled fills the window: there is no subscription until that changes. */
   #paused = false;
   #renewing: Promise<void> | undefined;
 
@@ -63,7 +63,7 @@ export class AmqpConsumer implements Consumer, Reader, Probed {
 
   async start(): Promise<void> {
     const { connection, window } = this.#parts;
-    if (window && !this.#noAck) await window.set(this, this.#wanted);
+    if (window && !this.#noAck && this.#wanted >= 0) await window.set(this, this.#wanted);
     await this.#subscribe();
     this.#proofMs = connection.context.clock.monotonic();
     connection.watch(this);
@@ -71,9 +71,9 @@ export class AmqpConsumer implements Consumer, Reader, Probed {
 
   async #subscribe(): Promise<void> {
     const { connection, intake, queue, window } = this.#parts;
+    this.#paused = !this.#noAck && this.#full;
+    if (this.#paused) return;
     if (!window && !this.#noAck) {
-      this.#paused = this.#wanted !== 0 && this.#carried >= this.#wanted;
-      if (this.#paused) return;
       this.#given = this.#wanted === 0 ? 0 : this.#wanted - this.#carried;
       await intake.limit(this.#given, false);
     }
@@ -98,8 +98,7 @@ export class AmqpConsumer implements Consumer, Reader, Probed {
       return;
     }
     this.#carried--;
-    // What was carried over is being settled: the window may grow back to what was asked for.
-    if (this.#paused || this.#given + this.#carried <= this.#wanted / 2) {
+    if (this.#tooSmall) {
       this.#renew().catch((error: unknown) => {
         this.#parts.connection.context.log.debug({ error }, 'the consumer could not begin anew');
       });
@@ -108,22 +107,38 @@ export class AmqpConsumer implements Consumer, Reader, Probed {
 
   async setPrefetch(count: number): Promise<void> {
     if (count === this.#wanted || this.#over) return;
+    const { window } = this.#parts;
+    const pauses = count < 0 || this.#wanted < 0;
     this.#wanted = count;
     if (this.#noAck) return;
-    if (this.#parts.window) await this.#parts.window.set(this, count);
-    else await this.#renew();
+    if (window && count >= 0) await window.set(this, count);
+    if (!window || pauses) await this.#renew();
   }
 
   /** Begins anew with the window that is wanted now. Many calls at a time are one, or two. */
   async #renew(): Promise<void> {
     const wanted = this.#wanted;
     await (this.#renewing ??= this.#begin().finally(() => (this.#renewing = undefined)));
-    if (wanted !== this.#wanted && !this.#over) await this.#renew();
+    // Another window was asked for meanwhile, or what filled this one was settled.
+    if (this.#over || !this.intake.alive) return;
+    if (wanted !== this.#wanted || this.#tooSmall) await this.#renew();
+  }
+
+  /** What was carried over has been settled: the window may grow back to what was asked for. */
+  get #tooSmall(): boolean {
+    if (this.#paused) return !this.#full;
+    return !this.#parts.window && this.#wanted > 0 && this.#given + this.#carried <= this.#wanted / 2;
+  }
+
+  /** Nothing may be delivered now. */
+  get #full(): boolean {
+    if (this.#wanted < 0 || this.#parts.window) return this.#wanted < 0;
+    return this.#wanted !== 0 && this.#carried >= this.#wanted;
   }
 
   async #begin(): Promise<void> {
     if (this.#over || !this.intake.alive) return;
-    await this.intake.unsubscribe(this.#tag);
+    if (!this.#paused) await this.intake.unsubscribe(this.#tag);
     this.#generation++;
     this.#carried += this.#unsettled;
     this.#unsettled = 0;

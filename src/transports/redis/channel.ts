@@ -18,6 +18,8 @@ export class RedisChannel implements Channel {
   #claimer: Claimer | undefined;
   #closing: Promise<void> | undefined;
   #lost = false;
+  /** Of all its consumers: they share one window. */
+  #unsettled = 0;
 
   constructor(connection: RedisConnection, onClose: () => void) {
     this.#connection = connection;
@@ -87,13 +89,15 @@ export class RedisChannel implements Channel {
     const claimer = await this.#reading();
     const noAck = options.noAck ?? queue.noAck ?? false;
     let prefetch = options.prefetch;
-    let unsettled = 0;
     const reader: Reader = {
       queue: queue.name,
       noAck,
-      room: () => (noAck || prefetch === 0 ? Number.MAX_SAFE_INTEGER : prefetch - unsettled),
-      taken: () => unsettled++,
-      release: () => unsettled--,
+      room: () => {
+        if (prefetch < 0) return 0;
+        return noAck || prefetch === 0 ? Number.MAX_SAFE_INTEGER : prefetch - this.#unsettled;
+      },
+      taken: () => this.#unsettled++,
+      release: () => this.#unsettled--,
       deliver,
       fault: (error) => {
         this.#consumers.delete(consumer);

@@ -20,7 +20,7 @@ import { Watcher } from './watcher.ts';
 export interface Reader {
   readonly queue: string;
   readonly noAck: boolean;
-  /** Messages it may still take; can be negative. */
+  /** Messages it may still take, if no other reader takes any; can be negative. */
   room(): number;
   taken(): void;
   release(): void;

@@ -29,7 +29,7 @@ local now = time[1] .. '.' .. string.format('%06d', tonumber(time[2]))
  *
  * KEYS: unacked_index, unacked, owned, workers; ready keys, steps outer and queues inner; a quarantine list per queue
  * ARGV: connection id, lease in seconds, most bytes, restores prefix, TTL of a quarantine in ms, number of queues;
- *       per queue: most messages, 1 if it is consumed without acknowledgement
+ *       per queue: most messages, where those of other queues count too unless 1 follows: consumed without acknowledgement
  * Reply: now, { number of a ready key, error, … }, then per message: number of its ready key, tag, text, restores.
  *
  * Most messages end in the members kombu and we write last; a pattern reads those, and cjson the rest.
@@ -72,7 +72,7 @@ end
 
 local faults, reply = {}, { now, 0 }
 local index, records, owned = {}, {}, {}
-local left, forgetful = {}, {}
+local left, forgetful, taken = {}, {}, 0
 for q = 1, queues do
   left[q] = tonumber(ARGV[5 + 2 * q])
   forgetful[q] = ARGV[6 + 2 * q] == '1'
@@ -85,7 +85,7 @@ for step = 0, steps - 1 do
   while some and room > 0 do
     some = false
     for q = 1, queues do
-      if ready[q] and left[q] > 0 and room > 0 then
+      if ready[q] and left[q] - (forgetful[q] and 0 or taken) > 0 and room > 0 then
         local at = 4 + step * queues + q
         local text = redis.pcall('RPOP', KEYS[at])
         if type(text) == 'table' then
@@ -105,7 +105,7 @@ for step = 0, steps - 1 do
             faults[#faults + 1] = at - 5
             faults[#faults + 1] = 'QUARANTINED'
           else
-            left[q] = left[q] - 1
+            if forgetful[q] then left[q] = left[q] - 1 else taken = taken + 1 end
             room = room - #kept
             if not forgetful[q] then
               index[#index + 1] = now

@@ -20,12 +20,18 @@ interface Operation {
   readonly run: (tables: Tables, nowMs: number) => void;
 }
 
+/** What the consumers of one channel hold together. */
+export interface Window {
+  unsettled: number;
+}
+
 /** Who receives what is claimed. */
 export interface Claimer {
   readonly queue: string;
   readonly noAck: boolean;
-  /** Room for this many more. */
+  /** Room for this many more, if no other claimer of its window takes any. */
   readonly free: number;
+  readonly window: Window;
   accept(claimed: readonly Claimed[]): void;
 }
 
@@ -215,15 +221,20 @@ export class SqliteBroker {
     const results = await this.#db.write(() => {
       const nowMs = clock.now();
       for (const operation of operations) operation.run(this.#tables, nowMs);
+      const shares = new Shares(wanted);
       return wanted.map((claimer) => {
-        const limit = Math.min(claimer.free, MOST_CLAIMED);
+        const limit = Math.min(shares.of(claimer), MOST_CLAIMED);
         if (claimer.noAck) return { claimer, claimed: this.#tables.take(claimer.queue, nowMs, limit) };
-        return { claimer, claimed: owner === undefined ? [] : this.#tables.claim(claimer.queue, owner, nowMs, limit) };
+        const claimed = owner === undefined ? [] : this.#tables.claim(claimer.queue, owner, nowMs, limit);
+        shares.took(claimer, claimed.length);
+        return { claimer, claimed };
       });
     });
     for (const { claimer, claimed } of results) {
       if (claimed.length === 0) continue;
       claimer.accept(claimed);
+      // Who was served is served last the next time.
+      if (this.#claimers.delete(claimer)) this.#claimers.add(claimer);
       if (claimer.free > 0) this.wake();
     }
   }
@@ -360,5 +371,29 @@ export class SqliteBroker {
 
   #gone(): OperationalError {
     return new OperationalError('the connection to the database is closed', { recoverable: true });
+  }
+}
+
+/** Divides the room of each window among the claimers that share it. What one leaves over goes to those after it. */
+class Shares {
+  readonly #taken = new Map<Window, number>();
+  readonly #claimers = new Map<Window, number>();
+
+  constructor(claimers: readonly Claimer[]) {
+    for (const { window, noAck } of claimers) {
+      if (!noAck) this.#claimers.set(window, (this.#claimers.get(window) ?? 0) + 1);
+    }
+  }
+
+  /** Asked once for each. */
+  of({ window, noAck, free }: Claimer): number {
+    if (noAck) return free;
+    const left = this.#claimers.get(window) ?? 1;
+    this.#claimers.set(window, left - 1);
+    return Math.max(0, Math.ceil((free - (this.#taken.get(window) ?? 0)) / left));
+  }
+
+  took({ window }: Claimer, count: number): void {
+    this.#taken.set(window, (this.#taken.get(window) ?? 0) + count);
   }
 }

@@ -2,7 +2,7 @@ import { OperationalError } from '../../errors.ts';
 import type { Binding, Entity, Queue } from '../../messaging/entity.ts';
 import type { Message } from '../../protocol/message.ts';
 import type { Channel, ConsumeOptions, Consumer, Delivery, Destination, PublishOptions } from '../transport.ts';
-import type { Claimer, SqliteBroker } from './broker.ts';
+import type { Claimer, SqliteBroker, Window } from './broker.ts';
 import type { Claimed } from './tables.ts';
 
 const SETTLED: Promise<void> = Promise.resolve();
@@ -73,6 +73,7 @@ class SqliteDelivery implements Delivery {
 class SqliteConsumer implements Consumer, Claimer {
   readonly queue: string;
   readonly noAck: boolean;
+  readonly window: Window;
   readonly #broker: SqliteBroker;
   readonly #deliver: (delivery: Delivery) => void;
   readonly #unsettled = new Set<SqliteDelivery>();
@@ -80,8 +81,15 @@ class SqliteConsumer implements Consumer, Claimer {
   #prefetch: number;
   #active = true;
 
-  constructor(queue: Queue, broker: SqliteBroker, deliver: (delivery: Delivery) => void, options: ConsumeOptions) {
+  constructor(
+    queue: Queue,
+    broker: SqliteBroker,
+    window: Window,
+    deliver: (delivery: Delivery) => void,
+    options: ConsumeOptions,
+  ) {
     this.queue = queue.name;
+    this.window = window;
     this.noAck = options.noAck ?? false;
     this.#deletes = queue.autoDelete;
     this.#broker = broker;
@@ -90,8 +98,8 @@ class SqliteConsumer implements Consumer, Claimer {
   }
 
   get free(): number {
-    if (!this.#active) return 0;
-    return this.#prefetch === 0 || this.noAck ? Infinity : this.#prefetch - this.#unsettled.size;
+    if (!this.#active || this.#prefetch < 0) return 0;
+    return this.#prefetch === 0 || this.noAck ? Infinity : this.#prefetch - this.window.unsettled;
   }
 
   get lastProofMs(): number {
@@ -101,14 +109,17 @@ class SqliteConsumer implements Consumer, Claimer {
   accept(claimed: readonly Claimed[]): void {
     for (const one of claimed) {
       const delivery = new SqliteDelivery(one, this.queue, this.#broker, this, this.noAck);
-      if (!this.noAck) this.#unsettled.add(delivery);
+      if (!this.noAck) {
+        this.#unsettled.add(delivery);
+        this.window.unsettled++;
+      }
       if (this.#active) this.#deliver(delivery);
       else if (!this.noAck) delivery.settle('restore').catch(() => {});
     }
   }
 
   released(delivery: SqliteDelivery): void {
-    this.#unsettled.delete(delivery);
+    if (this.#unsettled.delete(delivery)) this.window.unsettled--;
     this.#broker.wake();
   }
 
@@ -137,6 +148,7 @@ export class SqliteChannel implements Channel {
   readonly #broker: SqliteBroker;
   readonly #consumers = new Set<SqliteConsumer>();
   readonly #got = new Set<SqliteDelivery>();
+  readonly #window: Window = { unsettled: 0 };
   #closed = false;
 
   constructor(broker: SqliteBroker) {
@@ -156,7 +168,7 @@ export class SqliteChannel implements Channel {
 
   async consume(queue: Queue, deliver: (delivery: Delivery) => void, options: ConsumeOptions): Promise<Consumer> {
     await this.declare(queue);
-    const consumer = new SqliteConsumer(queue, this.#broker, deliver, options);
+    const consumer = new SqliteConsumer(queue, this.#broker, this.#window, deliver, options);
     this.#consumers.add(consumer);
     await this.#broker.addClaimer(consumer);
     return consumer;
