@@ -41,7 +41,11 @@ function request(task: string, args: readonly unknown[], more: Partial<TaskReque
   return { ...taskRequest(headers, { args, kwargs: {}, embed: NO_EMBED }, { deliveryInfo }), ...more };
 }
 
-function run(task: { name: string }, args: readonly unknown[] = [], more: Partial<TaskRequest> = {}): Promise<Outcome> {
+async function run(
+  task: { name: string },
+  args: readonly unknown[] = [],
+  more: Partial<TaskRequest> = {},
+): Promise<Outcome> {
   const found = app.tasks.get(task.name);
   if (found === undefined) throw new Error(`no task ${task.name}`);
   return trace(app, found, request(task.name, args, more), { signal: new AbortController().signal });

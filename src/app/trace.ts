@@ -64,7 +64,8 @@ export interface RejectOutcome {
 const NO_CHILDREN: readonly ResultTuple[] = Object.freeze([]);
 
 /**
- * Runs a task's body once. Never rejects: whatever happens inside becomes an outcome.
+ * Runs a task's body once. Never throws or rejects: whatever happens inside becomes an outcome.
+ * No promise where nothing has to be awaited: with promises followed across the process, each costs as much as a task.
  * Order: `taskPrerun`, arguments, `beforeStart`, body, `taskPostrun`. The caller makes the outcome true
  * (`worker/settle.ts`, `app/eager.ts`).
  */
@@ -73,37 +74,77 @@ export function trace(
   task: RegisteredTask,
   request: TaskRequest,
   cancellation: RunControl,
-): Promise<Outcome> {
+): Outcome | Promise<Outcome> {
   if (app.lineage.isBare) return traceRun(app, task, request, cancellation);
-  return app.lineage.surround(request, () => traceRun(app, task, request, cancellation));
+  return app.lineage.surround(request, async () => traceRun(app, task, request, cancellation));
 }
 
-async function traceRun(
+function traceRun(
   app: Celery,
   task: RegisteredTask,
   request: TaskRequest,
   cancellation: RunControl,
-): Promise<Outcome> {
+): Outcome | Promise<Outcome> {
   const run: Run = { request, children: [], pending: [], joinAllowed: false };
+  const { signals } = app;
+  const told = signals.has('taskPrerun') || signals.has('taskPostrun') || task.options.abortable;
+  return told ? tellAndRun(app, task, cancellation, run) : runBody(app, task, cancellation, run);
+}
+
+async function tellAndRun(app: Celery, task: RegisteredTask, cancellation: RunControl, run: Run): Promise<Outcome> {
+  const { request } = run;
   if (app.signals.has('taskPrerun')) {
     await app.signals.emit('taskPrerun', { sender: task.name, taskId: request.id, task, request });
   }
-  let outcome: Outcome;
-  try {
-    const value = task.options.abortable
-      ? await executeAbortable(app, task, request, cancellation, run)
-      : await app.lineage.run(run, () => execute(app, task, request, cancellation));
-    if (run.pending.length > 0) await Promise.all(run.pending);
-    outcome = { kind: 'success', value, children: task.options.trail ? run.children : NO_CHILDREN };
-  } catch (error) {
-    outcome = outcomeOf(app, task, request, abortReason(error, cancellation), run);
-  }
+  const outcome = task.options.abortable
+    ? await ended(app, task, cancellation, run, executeAbortable(app, task, request, cancellation, run))
+    : await runBody(app, task, cancellation, run);
   if (app.signals.has('taskPostrun')) {
     const state = STATES[outcome.kind];
     const retval = outcome.kind === 'success' ? outcome.value : outcome.kind === 'failure' ? outcome.error : null;
     await app.signals.emit('taskPostrun', { sender: task.name, taskId: request.id, task, request, state, retval });
   }
   return outcome;
+}
+
+function runBody(app: Celery, task: RegisteredTask, control: RunControl, run: Run): Outcome | Promise<Outcome> {
+  try {
+    const value = app.lineage.run(run, () => execute(app, task, run.request, control));
+    return isThenable(value) || run.pending.length > 0
+      ? ended(app, task, control, run, value)
+      : success(task, run, value);
+  } catch (error) {
+    return outcomeOf(app, task, run.request, abortReason(error, control), run);
+  }
+}
+
+/** What becomes of a body that has begun. */
+async function ended(
+  app: Celery,
+  task: RegisteredTask,
+  control: RunControl,
+  run: Run,
+  running: unknown,
+): Promise<Outcome> {
+  try {
+    const value = await running;
+    if (run.pending.length > 0) await Promise.all(run.pending);
+    return success(task, run, value);
+  } catch (error) {
+    return outcomeOf(app, task, run.request, abortReason(error, control), run);
+  }
+}
+
+function success(task: RegisteredTask, run: Run, value: unknown): Success {
+  return { kind: 'success', value, children: task.options.trail ? run.children : NO_CHILDREN };
+}
+
+function isThenable(value: unknown): boolean {
+  return (
+    value !== null &&
+    (typeof value === 'object' || typeof value === 'function') &&
+    typeof (value as { then?: unknown }).then === 'function'
+  );
 }
 
 const STATES: Readonly<Record<Outcome['kind'], string>> = {

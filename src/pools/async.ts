@@ -24,10 +24,14 @@ export class AsyncPool implements Pool {
     return this.#size;
   }
 
-  async run(job: Job, cancellation: Cancellation): Promise<Outcome> {
-    const accepted = job.accept(process.pid);
-    if (accepted !== true && !(await accepted)) return NOT_RUN;
-    return trace(this.#app, job.task, job.request, cancellation);
+  run(job: Job, cancellation: Cancellation): Outcome | Promise<Outcome> {
+    const accepted = job.accept(this.processes[0] as number);
+    if (accepted === true) return trace(this.#app, job.task, job.request, cancellation);
+    return this.#runLater(job, cancellation, accepted);
+  }
+
+  async #runLater(job: Job, cancellation: Cancellation, accepted: false | Promise<boolean>): Promise<Outcome> {
+    return (await accepted) ? trace(this.#app, job.task, job.request, cancellation) : NOT_RUN;
   }
 
   async resize(size: number): Promise<void> {

@@ -51,11 +51,11 @@ export interface Pool extends AsyncDisposable {
   /** Settles, never rejects, with the reason for which the pool gave up: its children die as soon as they start. */
   readonly failed?: Promise<Error>;
   /**
-   * Settles with an outcome even when the task throws.
+   * Gives an outcome even when the task throws; at once where the task's handler gave no promise.
    * Rejects with {ChildLostError} when its child is gone, with {DecodeError}, {ContentDisallowed} or
    * {InvalidTaskError} when the message cannot be read there.
    */
-  run(job: Job, cancellation: Cancellation): Promise<Outcome>;
+  run(job: Job, cancellation: Cancellation): Outcome | Promise<Outcome>;
   /**
    * Ends a run by ending its child; resolves when that is over. The run rejects.
    * @param signal name or number, as the person who revoked it said; what is still alive a moment later is killed

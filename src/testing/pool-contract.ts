@@ -136,7 +136,7 @@ export function poolContract(runner: Runner, name: string, open: () => Promise<P
         await dispose();
       }
     });
-  const run = (pool: Pool, app: Celery, task: string, ...args: unknown[]): Promise<Outcome> =>
+  const run = async (pool: Pool, app: Celery, task: string, ...args: unknown[]): Promise<Outcome> =>
     pool.run(new ContractJob(app, task, args), new Cancellation());
 
   runner.describe(`${name} pool`, () => {
@@ -167,7 +167,7 @@ export function poolContract(runner: Runner, name: string, open: () => Promise<P
       let accepting = (_yes: boolean): void => {};
       job.wanted = new Promise((resolve) => (accepting = resolve));
       let over = false;
-      const running = pool.run(job, new Cancellation()).finally(() => (over = true));
+      const running = Promise.resolve(pool.run(job, new Cancellation())).finally(() => (over = true));
       await eventually(() => job.accepted.length > 0, 'accept was called');
       holds(!over, 'it ran before it was accepted');
       accepting(true);
@@ -224,7 +224,7 @@ export function poolContract(runner: Runner, name: string, open: () => Promise<P
       if (!pool.canTerminate || !pool.terminate) return;
       const { size } = pool;
       const job = new ContractJob(app, 'spins', []);
-      const running = rejection(pool.run(job, new Cancellation()));
+      const running = rejection(Promise.resolve(pool.run(job, new Cancellation())));
       await eventually(() => job.accepted.length > 0, 'accept was called');
       await pool.terminate(job, 'SIGTERM');
       const error = await running;
@@ -248,7 +248,9 @@ export function poolContract(runner: Runner, name: string, open: () => Promise<P
 
     check('a message that cannot be read rejects', async (pool, app) => {
       if (!pool.takesMessages) return;
-      const error = await rejection(pool.run(new ContractJob(app, 'echo', [], Buffer.from('[1,')), new Cancellation()));
+      const error = await rejection(
+        Promise.resolve(pool.run(new ContractJob(app, 'echo', [], Buffer.from('[1,')), new Cancellation())),
+      );
       holds(error instanceof DecodeError, `expected a DecodeError, got ${String(error)}`);
       equal(valueOf(await run(pool, app, 'echo', 1)), 1, 'value afterwards');
     });

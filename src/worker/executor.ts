@@ -1,7 +1,6 @@
 import { constants } from 'node:os';
 import { startedRecord } from '../app/follow-up.ts';
 import type { TaskRequest } from '../app/request.ts';
-import type { RegisteredTask } from '../app/task.ts';
 import { failure, type Failure, type Outcome } from '../app/trace.ts';
 import {
   DecodeError,
@@ -10,8 +9,6 @@ import {
   TaskRevokedError,
   type TimeLimitExceeded,
 } from '../errors.ts';
-import type { Message } from '../protocol/message.ts';
-import type { TaskBody, TaskHeaders } from '../protocol/task-message.ts';
 import { decodeBody, decompressMessage } from '../protocol/decode.ts';
 import { Cancellation } from '../runtime/cancellation.ts';
 import { deferred, type Deferred } from '../runtime/deferred.ts';
@@ -19,6 +16,7 @@ import { ChildLostError, type Job, type Pool } from '../pools/pool.ts';
 import type { PoolSet } from '../pools/pool-set.ts';
 import { succeededBefore } from './deduplicate.ts';
 import { discardMalformed } from './discard.ts';
+import { RequestJob } from './job.ts';
 import { Lane } from './lane.ts';
 import { startLimits, type DefaultLimits } from './limits.ts';
 import { repeatLost } from './lost.ts';
@@ -29,37 +27,6 @@ import { acknowledge, settle, settleCancelled, settleRevoked } from './settle.ts
 import { tellStarted } from './telemetry.ts';
 
 export type { DefaultLimits } from './limits.ts';
-
-/** A request as its pool sees it. */
-class ExecutorJob implements Job {
-  readonly #executor: Executor;
-  readonly #request: Request;
-  followed = true;
-
-  constructor(executor: Executor, request: Request) {
-    this.#executor = executor;
-    this.#request = request;
-  }
-
-  get task(): RegisteredTask {
-    return this.#request.task;
-  }
-  get request(): TaskRequest {
-    return this.#request.view as TaskRequest;
-  }
-  get message(): Message {
-    return this.#request.delivery.message;
-  }
-  get headers(): TaskHeaders {
-    return this.#request.headers;
-  }
-  get body(): TaskBody | undefined {
-    return this.#request.body;
-  }
-  accept(pid: number): boolean | Promise<boolean> {
-    return this.#executor.accept(this.#request, pid);
-  }
-}
 
 /** How long the kill of a child may take before its task is settled all the same. */
 const KILL_MS = 5_000;
@@ -80,6 +47,8 @@ export class Executor {
   readonly #lanes = new Map<Pool, Lane>();
   readonly #running = new Set<Request>();
   #settling = 0;
+  #refilling = false;
+  #refillAgain = false;
   #idle: Deferred<void> | undefined;
   readonly rateLimits: RateLimits;
   /** Told of every request that runs or waits from now on. */
@@ -126,7 +95,7 @@ export class Executor {
 
   #enqueue(request: Request): void {
     const lane = this.#laneOf(request);
-    if (lane.open) void this.#start(request, lane);
+    if (lane.open) this.#start(request, lane);
     else {
       request.waitingSinceMs = this.#parts.app.clock.monotonic();
       lane.push(request);
@@ -165,9 +134,17 @@ export class Executor {
 
   /** Lets go what may run since a slot became free or a pool grew. */
   refill(): void {
-    for (const lane of this.#lanes.values()) {
-      for (let request = lane.take(); request !== undefined; request = lane.take()) void this.#start(request, lane);
+    this.#refillAgain = true;
+    // What runs without waiting for anything ends in here, and frees its slot for the next round.
+    if (this.#refilling) return;
+    this.#refilling = true;
+    while (this.#refillAgain) {
+      this.#refillAgain = false;
+      for (const lane of this.#lanes.values()) {
+        for (let request = lane.take(); request !== undefined; request = lane.take()) this.#start(request, lane);
+      }
     }
+    this.#refilling = false;
     if (this.#idle && this.isIdle) {
       this.#idle.resolve();
       this.#idle = undefined;
@@ -223,22 +200,25 @@ export class Executor {
     await this.idle();
   }
 
-  /** Hot path: kept flat. 1 check again, 2 read the body, 3 run, 4 finish. */
-  async #start(request: Request, lane: Lane): Promise<void> {
-    const { app, revoked } = this.#parts;
-    const { pool } = lane;
+  /** Hot path: kept flat, and without a promise where nothing has to be waited for. */
+  #start(request: Request, lane: Lane): void {
     request.state = 'running';
     request.lane = lane;
     lane.running++;
     this.#running.add(request);
-    // 1
     const held = request.delivery.held();
+    const repeated = this.#parts.successes !== undefined && request.delivery.redelivered;
+    const unread = request.body === undefined && !lane.pool.takesMessages;
+    if (held !== true || repeated || (unread && request.headers.compression !== undefined)) {
+      void this.#prepare(request, lane.pool, held, repeated);
+    } else if (this.#wanted(request)) this.#run(request, lane.pool);
+  }
+
+  /** Looks again whether a request is to run, and reads its body, where that takes time. */
+  async #prepare(request: Request, pool: Pool, held: true | Promise<boolean>, repeated: boolean): Promise<void> {
     if (held !== true && !(await this.#stillHeld(request, held))) return this.#leave(request);
-    if (request.state !== 'running') return;
-    if (revoked.covers(request.headers)) return this.#revoke(request, request.termination ? 'terminated' : 'revoked');
-    if (request.expiresMs !== undefined && app.clock.now() > request.expiresMs) return this.#revoke(request, 'expired');
-    if (this.#parts.successes && request.delivery.redelivered && (await this.#isRepeat(request))) return;
-    // 2
+    if (request.state !== 'running' || !this.#wanted(request)) return;
+    if (repeated && (await this.#isRepeat(request))) return;
     if (request.body === undefined && !pool.takesMessages) {
       try {
         await this.#readBody(request);
@@ -247,28 +227,74 @@ export class Executor {
       }
       if (request.state !== 'running') return;
     }
-    request.view = viewOf(request.delivery, request.headers, request.body, this.#parts.hostname);
-    // 3
+    this.#run(request, pool);
+  }
+
+  /** What was revoked or has expired while it waited does not run. */
+  #wanted(request: Request): boolean {
+    const { app, revoked } = this.#parts;
+    if (revoked.covers(request.headers)) {
+      void this.#revoke(request, request.termination ? 'terminated' : 'revoked');
+      return false;
+    }
+    if (request.expiresMs !== undefined && app.clock.now() > request.expiresMs) {
+      void this.#revoke(request, 'expired');
+      return false;
+    }
+    return true;
+  }
+
+  #run(request: Request, pool: Pool): void {
+    const { app, hostname } = this.#parts;
+    if (request.body === undefined && !pool.takesMessages) {
+      try {
+        request.body = decodeBody(request.delivery.message, app.serializers, this.#accept);
+      } catch (error) {
+        void this.#malformed(request, error);
+        return;
+      }
+    }
+    request.view = viewOf(request.delivery, request.headers, request.body, hostname);
     const cancellation = new Cancellation();
     request.cancellation = cancellation;
-    const job = new ExecutorJob(this, request);
+    const job = new RequestJob(this, request);
     request.job = job;
+    let running: Outcome | Promise<Outcome>;
+    try {
+      running = pool.run(job, cancellation);
+    } catch (error) {
+      return this.#broke(request, pool, job, error);
+    }
+    if ('then' in running) void this.#follow(request, pool, job, running);
+    else this.#ran(request, pool, job, running);
+  }
+
+  async #follow(request: Request, pool: Pool, job: Job, running: Promise<Outcome>): Promise<void> {
     let outcome: Outcome;
     try {
-      outcome = await pool.run(job, cancellation);
-      request.onRunEnded?.();
+      outcome = await running;
     } catch (error) {
-      request.onRunEnded?.();
-      if (request.state !== 'running') return;
-      if (error instanceof DecodeError || error instanceof InvalidTaskError) return this.#malformed(request, error);
-      outcome = failure(app, request.task, error);
+      return this.#broke(request, pool, job, error);
     }
-    // 4
+    this.#ran(request, pool, job, outcome);
+  }
+
+  #ran(request: Request, pool: Pool, job: Job, outcome: Outcome): void {
+    request.onRunEnded?.();
     const read =
       pool.takesMessages && request.body === undefined && this.#needsBody(request, job, outcome)
         ? this.#readAgain(request)
         : undefined;
     this.#finish(request, outcome, read);
+  }
+
+  /** The pool gave no outcome. */
+  #broke(request: Request, pool: Pool, job: Job, error: unknown): void {
+    if (request.state !== 'running') return request.onRunEnded?.();
+    if (error instanceof DecodeError || error instanceof InvalidTaskError) {
+      request.onRunEnded?.();
+      void this.#malformed(request, error);
+    } else this.#ran(request, pool, job, failure(this.#parts.app, request.task, error));
   }
 
   /** Called by the pool when the run begins. @returns false when it was ended before */
@@ -334,16 +360,19 @@ export class Executor {
     request.state = 'over';
     request.cancelTimers();
     this.#settling++;
-    const settleNow = (): Promise<void> => {
+    const settleNow = (): Promise<void> | undefined => {
       if (outcome === undefined || cutOff(request, outcome)) return this.#settleEnded(request);
       return lost(outcome) ? this.#settleLost(request, outcome) : settle(this.#parts, request, outcome);
     };
     const settled = before === undefined ? settleNow() : before.then(settleNow);
     this.#free(request);
-    void settled.then(() => {
-      this.#settling--;
-      if (this.#idle) this.refill();
-    });
+    if (settled === undefined) this.#settling--;
+    else {
+      void settled.then(() => {
+        this.#settling--;
+        if (this.#idle) this.refill();
+      });
+    }
     this.refill();
   }
 

@@ -24,9 +24,36 @@ import { viewOfUnread } from './unread.ts';
  * Makes an outcome true. The order inside each case is the guarantee: the acknowledgement comes last, so a crash
  * between two steps repeats work and loses none.
  *
- * Never rejects: what fails here is reported, and a message that was not acknowledged goes back to its queue.
+ * Never throws or rejects: what fails here is reported, and a message that was not acknowledged goes back to its queue.
  */
-export async function settle(parts: WorkerParts, request: Request, outcome: Outcome): Promise<void> {
+export function settle(parts: WorkerParts, request: Request, outcome: Outcome): Promise<void> | undefined {
+  if (outcome.kind !== 'success' || !isAlone(parts, request)) return settleStepwise(parts, request, outcome);
+  try {
+    tellSucceeded(parts, request, outcome);
+  } catch (error) {
+    return internalError(parts, request, error);
+  }
+  acknowledge(parts, request);
+  return undefined;
+}
+
+/** Nothing has to be waited for before the message of a task that succeeded is acknowledged. */
+function isAlone({ app }: WorkerParts, request: Request): boolean {
+  const { callbacks, chain, chord } = request.view as TaskRequest;
+  const { onSuccess, afterReturn } = request.task.options.hooks;
+  return (
+    request.ignoresResult &&
+    callbacks === null &&
+    chain === null &&
+    chord === null &&
+    onSuccess === undefined &&
+    afterReturn === undefined &&
+    !app.signals.has('taskSuccess') &&
+    (request.acknowledged || request.delivery.held() === true)
+  );
+}
+
+async function settleStepwise(parts: WorkerParts, request: Request, outcome: Outcome): Promise<void> {
   try {
     if (!(await holds(parts, request))) return;
     switch (outcome.kind) {
@@ -60,7 +87,7 @@ async function holds(parts: WorkerParts, request: Request): Promise<boolean> {
 }
 
 async function succeeded(parts: WorkerParts, request: Request, outcome: Success): Promise<void> {
-  const { app, events, log } = parts;
+  const { app } = parts;
   const { task } = request;
   const view = request.view as TaskRequest;
   const sent =
@@ -79,6 +106,14 @@ async function succeeded(parts: WorkerParts, request: Request, outcome: Success)
     await app.signals.emit('taskSuccess', { ...eventOf(request, view), result: outcome.value });
   }
   if (hooks.afterReturn) await runHook(app, task, 'afterReturn', 'SUCCESS', outcome.value, view);
+  tellSucceeded(parts, request, outcome);
+  acknowledge(parts, request);
+}
+
+/** Tells monitors, the log and whoever measures. */
+function tellSucceeded(parts: WorkerParts, request: Request, outcome: Success): void {
+  const { events, log } = parts;
+  const { task } = request;
   const tell = events.taskEvents && task.options.sendEvents;
   const logged = log.isLevelEnabled?.('info') ?? true;
   if (tell || logged) {
@@ -89,7 +124,6 @@ async function succeeded(parts: WorkerParts, request: Request, outcome: Success)
   }
   tellEnded(parts, request, 'SUCCESS');
   parts.successes?.add(request.id);
-  acknowledge(parts, request);
 }
 
 async function failed(parts: WorkerParts, request: Request, outcome: Failure): Promise<void> {

@@ -11,7 +11,7 @@ export class CountingPool extends AsyncPool implements Pool {
   constructor(app: Celery, { concurrency }: PoolOptions) {
     super(app, concurrency ?? 3);
   }
-  override run(job: Job, cancellation: Cancellation): Promise<Outcome> {
+  override run(job: Job, cancellation: Cancellation): Outcome | Promise<Outcome> {
     this.ran++;
     return super.run(job, cancellation);
   }
