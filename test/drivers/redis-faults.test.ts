@@ -42,9 +42,9 @@ interface Holder {
 }
 
 /** Another process that consumes and settles when it is told to. */
-function holder(options: Record<string, unknown>): Holder {
+function holder(options: Record<string, unknown>, most = 100): Holder {
   const script = fileURLToPath(new URL('./redis-holder.ts', import.meta.url));
-  const args = ['--import', 'tsx', script, server.url(), 'q', JSON.stringify(options)];
+  const args = ['--import', 'tsx', script, server.url(), 'q', JSON.stringify(options), String(most)];
   const child = spawn(process.execPath, args, { stdio: ['pipe', 'pipe', 'inherit'] });
   children.push(child);
   const said: string[] = [];
@@ -172,6 +172,20 @@ test('messages of a process that was killed are taken over long before the visib
   expect(texts().toSorted((a, b) => Number(a) - Number(b))).toEqual(Array.from({ length: 20 }, (_, i) => String(i)));
   expect(new Set(deliveries.map(({ deliveryCount }) => deliveryCount))).toEqual(new Set([2]));
   await Promise.all(deliveries.map((delivery) => delivery.ack()));
+  expect(await raw.exists('unacked')).toBe(0);
+});
+
+test('however many messages it held, all of them come back', async () => {
+  const options = { lease_ttl: 1.5, sweep_interval: 0.3 };
+  const count = 4_000;
+  const broker = transport(server.url(), options);
+  await publishAll(broker, count);
+  const dead = holder(options, count);
+  await until(async () => (await raw.hlen('unacked')) === count, 'the process holds all');
+  dead.child.kill('SIGKILL');
+  await using connection = await broker.connect();
+  await collect(connection, 'other');
+  await until(async () => (await raw.llen('q')) === count, 'all of them wait again');
   expect(await raw.exists('unacked')).toBe(0);
 });
 

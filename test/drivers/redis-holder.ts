@@ -1,12 +1,12 @@
 /*
- * A process that holds messages: `tsx redis-holder.ts URL QUEUE OPTIONS`.
+ * A process that holds messages: `tsx redis-holder.ts URL QUEUE OPTIONS [MOST]`.
  * Says `got <text>` for each; on a line of input it says whether it still holds them, acknowledges, and says `acked`.
  */
 import { createInterface } from 'node:readline';
 import type { Delivery } from '../../src/transports/transport.ts';
 import { queue, text, transport } from './redis-support.ts';
 
-const [url = '', name = '', options = '{}'] = process.argv.slice(2);
+const [url = '', name = '', options = '{}', most = '100'] = process.argv.slice(2);
 
 async function main(): Promise<void> {
   const connection = await transport(url, JSON.parse(options) as Record<string, unknown>).connect();
@@ -18,7 +18,7 @@ async function main(): Promise<void> {
       held.push(delivery);
       console.log(`got ${text(delivery)}`);
     },
-    { prefetch: 100 },
+    { prefetch: Number(most) },
   );
   for await (const _ of createInterface({ input: process.stdin })) {
     for (const delivery of held) console.log(`held ${await delivery.held()}`);

@@ -253,7 +253,11 @@ else
 end
 if not dead then return false end
 local owned = ARGV[1] .. dead
-local page = redis.call('HSCAN', owned, 0, 'COUNT', ARGV[2])[2]
+local cursor, page = '0', {}
+repeat -- the places it looks at first are empty once their messages were put back
+  local scanned = redis.call('HSCAN', owned, cursor, 'COUNT', ARGV[2])
+  cursor, page = scanned[1], scanned[2]
+until #page > 0 or cursor == '0'
 if redis.call('HLEN', owned) == 0 then
   redis.call('ZREM', KEYS[1], dead)
   redis.call('DEL', owned)
