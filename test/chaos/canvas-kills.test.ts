@@ -12,6 +12,8 @@ import { seededRandom } from '../../src/runtime/random.ts';
 import { Worker } from '../../src/worker/index.ts';
 import { startRedis } from '../drivers/redis-support.ts';
 import { missing } from '../support/available.ts';
+import { pythonWorker, type PythonSide } from '../support/python.ts';
+import { until } from '../support/until.ts';
 import { chordApp, type CanvasWorkerOptions } from './canvas-worker.ts';
 
 /*
@@ -49,6 +51,8 @@ interface Bench {
   readonly app: Celery;
   /** What is written for a chord: how often its body ran with what, and how often it had its effect. */
   told(id: string): { readonly bodies: readonly string[]; readonly effects: number };
+  /** Lines that begin with `what`. */
+  lines(what: string): string[];
 }
 
 async function bench(kind: 'redis' | 'sqlite'): Promise<Bench> {
@@ -66,28 +70,36 @@ async function bench(kind: 'redis' | 'sqlite'): Promise<Bench> {
     await app.close();
     await backend.close();
   });
+  const lines = (what: string): string[] => {
+    const ledger = join(folder, 'ledger');
+    const all = existsSync(ledger) ? readFileSync(ledger, 'utf8').split('\n') : [];
+    return all.filter((line) => line.startsWith(what));
+  };
   return {
     url,
     folder,
     app,
-    told: (id) => {
-      const ledger = join(folder, 'ledger');
-      const lines = existsSync(ledger) ? readFileSync(ledger, 'utf8').split('\n') : [];
-      return {
-        bodies: lines.filter((line) => line.startsWith(`body ${id} `)).map((line) => line.slice(`body ${id} `.length)),
-        effects: lines.filter((line) => line === `effect ${id}`).length,
-      };
-    },
+    lines,
+    told: (id) => ({
+      bodies: lines(`body ${id} `).map((line) => line.slice(`body ${id} `.length)),
+      effects: lines(`effect ${id}`).filter((line) => line === `effect ${id}`).length,
+    }),
   };
 }
 
 const ORDER = (parts: number): string => Array.from({ length: parts }, (_, n) => n).join(',');
 
-/** Sends a chord whose members `twice` picks reach the broker twice. */
-async function send(app: Celery, id: string, parts: number, twice: () => boolean): Promise<AsyncResult<unknown>> {
-  const part = app.remoteTask<(chord: string, n: number) => number>('part');
+/** Sends a chord whose members `twice` picks reach the broker twice. @param ms how much longer each of them takes */
+async function send(
+  app: Celery,
+  id: string,
+  parts: number,
+  twice: () => boolean,
+  ms = 0,
+): Promise<AsyncResult<unknown>> {
+  const part = app.remoteTask<(chord: string, n: number, ms: number) => number>('part');
   const body = app.remoteTask<(values: number[], chord: string) => number>('body');
-  const header = Array.from({ length: parts }, (_, n) => part.s(id, n));
+  const header = Array.from({ length: parts }, (_, n) => part.s(id, n, ms));
   const ids = { uuid: () => app.random.uuid(), oid: app.oid };
   const { calls, chords, result } = plan(chord(header, body.s(id)).toJSON(), {}, ids);
   const { chords: counts } = await app.backend();
@@ -154,5 +166,68 @@ describe.each(KINDS)(
         expect(told(id)).toEqual({ bodies: [ORDER(4)], effects: 1 });
       }
     });
+
+    test(
+      'a member that kills each worker that runs it: the body fails, its errback runs once',
+      { timeout: 240_000 },
+      async () => {
+        const { url, folder, app, lines } = await bench(kind);
+        const kills = app.remoteTask<(chord: string) => number>('kills');
+        const body = app.remoteTask<(values: number[], chord: string) => number>('body');
+        const part = app.remoteTask<(chord: string, n: number) => number>('part');
+        const errback = app.remoteTask<(id: string) => void>('errback');
+        const header = [part.s('k', 0), kills.s('k'), part.s('k', 1)];
+        const result = await chord(header, body.s('k').linkError(errback.s())).delay();
+        for (let death = 0; death < 2; death++) {
+          const dying = workerProcess({ url, folder, name: `killed${death}@kills`, maxDeliveries: 2 });
+          const gone = once(dying, 'exit');
+          await ready(dying);
+          await gone;
+        }
+        await ready(workerProcess({ url, folder, name: 'lives@kills', maxDeliveries: 2 }));
+        await expect(result.get({ timeout: '120s' })).rejects.toThrow(/raised WorkerLostError/);
+        await until(() => lines('errback ').length > 0, { message: 'the errback ran' });
+        expect([lines('errback '), lines('body '), lines('kills ').length]).toEqual([[`errback ${result.id}`], [], 2]);
+      },
+    );
   },
 );
+
+const mixed = missing('redis') ?? missing('python');
+
+describe.skipIf(mixed !== undefined)(`headers of both languages${mixed === undefined ? '' : ` (${mixed})`}`, () => {
+  test(`${CHORDS} chords on one queue, a worker of each language is killed`, { timeout: 900_000 }, async () => {
+    const { url, folder, app, told, lines } = await bench('redis');
+    const side: PythonSide = { broker: url, backend: url, ledger: join(folder, 'ledger'), visibilityTimeout: 5 };
+    let started = 0;
+    const python = async () => {
+      const worker = await pythonWorker(side, { name: `py${++started}@kills`, concurrency: 4 });
+      closers.push(() => worker[Symbol.asyncDispose]());
+      return worker.process;
+    };
+    const ours = async () => {
+      const worker = workerProcess({ url, folder, name: `ts${++started}@kills` });
+      await ready(worker);
+      return worker;
+    };
+    const workers = await Promise.all([python(), ours(), python(), ours()]);
+    const random = seededRandom(9);
+    const sent: AsyncResult<unknown>[] = [];
+    for (let n = 0; n < CHORDS; n++) sent.push(await send(app, `c${n}`, PARTS, () => random.next() < 0.05, 150));
+    const ran = ({ pid }: ChildProcess): number => lines('part ').filter((line) => line.endsWith(` ${pid}`)).length;
+    for (let kill = 0; kill < (full ? 20 : 2); kill++) {
+      const victim = workers[kill % workers.length] as ChildProcess;
+      await until(() => ran(victim) >= 3, { message: 'it has begun several', timeoutMs: 60_000 });
+      const gone = once(victim, 'exit');
+      process.kill(kill % 2 === 0 ? -(victim.pid as number) : (victim.pid as number), 'SIGKILL');
+      await gone;
+      if (full) workers[kill % workers.length] = await (kill % 2 === 0 ? python() : ours());
+    }
+    const values = await Promise.all(sent.map((result) => result.get({ timeout: full ? '300s' : '150s' })));
+    expect(values).toEqual(sent.map(() => PARTS));
+    for (let n = 0; n < CHORDS; n++) {
+      const { bodies, effects } = told(`c${n}`);
+      expect([n, effects, [...new Set(bodies)]]).toEqual([n, 1, [ORDER(PARTS)]]);
+    }
+  });
+});

@@ -18,17 +18,23 @@ export interface CanvasWorkerOptions {
   readonly name: string;
   readonly queues?: readonly string[];
   readonly dies?: boolean;
+  /** See the setting. */
+  readonly maxDeliveries?: number;
 }
 
 /** The tasks of both processes. Everything that happens is a line in the ledger. */
 export function chordTasks(app: Celery, folder: string): void {
   const note = (line: string): void => appendFileSync(`${folder}/ledger`, `${line}\n`);
-  app.task('part', { bind: true, maxRetries: 5 }, async (ctx: TaskContext, chord: string, n: number) => {
-    note(`part ${chord} ${n}`);
-    await wait(10 + (n % 5) * 8);
-    if (n % 20 === 7 && ctx.retries === 0) throw ctx.retry({ countdown: 0 });
-    return n;
-  });
+  app.task(
+    'part',
+    { bind: true, maxRetries: 5 },
+    async (ctx: TaskContext, chord: string, n: number, ms: number = 0) => {
+      note(`part ${chord} ${n} ${process.pid}`);
+      await wait(10 + (n % 5) * 8 + ms);
+      if (n % 20 === 7 && ctx.retries === 0) throw ctx.retry({ countdown: 0 });
+      return n;
+    },
+  );
   app.task('body', (values: readonly number[], chord: string) => {
     note(`body ${chord} ${values.join(',')}`);
     try {
@@ -42,11 +48,23 @@ export function chordTasks(app: Celery, folder: string): void {
   });
 }
 
+/** Of worker processes only: what runs it does not live on. */
+function killingTasks(app: Celery, folder: string): void {
+  app.task('kills', async (chord: string) => {
+    appendFileSync(`${folder}/ledger`, `kills ${chord} ${process.pid}\n`);
+    // The other members may end meanwhile.
+    await wait(500);
+    process.kill(process.pid, 'SIGKILL');
+  });
+  app.task('errback', (id: string) => appendFileSync(`${folder}/ledger`, `errback ${id}\n`));
+}
+
 export async function chordApp({
   url,
   folder,
   dies,
-}: Pick<CanvasWorkerOptions, 'url' | 'folder' | 'dies'>): Promise<Celery> {
+  maxDeliveries = 3,
+}: Pick<CanvasWorkerOptions, 'url' | 'folder' | 'dies' | 'maxDeliveries'>): Promise<Celery> {
   const context = { clock: systemClock, random: systemRandom(), log: silentLogger };
   const backend = await openBackend(url, { expiresMs: 3_600_000, transportOptions: {} }, context);
   const { chords } = backend;
@@ -58,7 +76,8 @@ export async function chordApp({
       return members;
     };
   }
-  const app = new Celery({ broker: url, backend, env: {}, brokerTransportOptions: { visibility_timeout: 5 } });
+  const brokerTransportOptions = { visibility_timeout: 5 };
+  const app = new Celery({ broker: url, backend, env: {}, brokerTransportOptions, maxDeliveries });
   chordTasks(app, folder);
   return app;
 }
@@ -67,6 +86,7 @@ const given = process.argv[2];
 if (given !== undefined && import.meta.url === `file://${process.argv[1]}`) {
   const options = JSON.parse(given) as CanvasWorkerOptions;
   const app = await chordApp(options);
+  killingTasks(app, options.folder);
   const { queues, name } = options;
   const worker = new Worker(app, { hostname: name, concurrency: 8, ...(queues === undefined ? {} : { queues }) });
   await worker.start();

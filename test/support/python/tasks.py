@@ -189,6 +189,34 @@ def more(self, name, queue, label):
     return "py.more"
 
 
+def ledger(line):
+    descriptor = os.open(os.environ["INTEROP_LEDGER"], os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
+    os.write(descriptor, f"{line}\n".encode())
+    os.close(descriptor)
+
+
+@app.task(name="part", bind=True, max_retries=5)
+def part(self, chord, n, milliseconds=0):
+    """A member of the chords that workers of both languages run; `test/chaos/canvas-worker.ts` has the other one."""
+    ledger(f"part {chord} {n} {os.getpid()}")
+    time.sleep((10 + n % 5 * 8 + milliseconds) / 1000)
+    if n % 20 == 7 and self.request.retries == 0:
+        raise self.retry(countdown=0)
+    return n
+
+
+@app.task(name="body")
+def body(values, chord):
+    ledger(f"body {chord} {','.join(str(value) for value in values)}")
+    try:
+        folder = os.path.dirname(os.environ["INTEROP_LEDGER"])
+        os.close(os.open(f"{folder}/effect-{chord}", os.O_CREAT | os.O_EXCL))
+        ledger(f"effect {chord}")
+    except FileExistsError:
+        pass
+    return len(values)
+
+
 @app.task(name="py.note")
 def note(*args):
     import redis
