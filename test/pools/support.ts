@@ -43,13 +43,14 @@ export async function start(
   options: WorkerOptions,
   settings: CeleryOptions = {},
   make: typeof poolApp = poolApp,
-  server?: string,
+  server?: string | { readonly broker: string; readonly backend: string },
 ): Promise<Started> {
   const folder = mkdtempSync(join(tmpdir(), 'celeriac-pool-'));
-  const url = server ?? `sqlite:///${join(folder, 'broker.db')}`;
+  const url = typeof server === 'string' ? server : `sqlite:///${join(folder, 'broker.db')}`;
+  const { broker, backend } = typeof server === 'object' ? server : { broker: url, backend: url };
   const before = { ...process.env };
   // Through the environment, because the children read it too.
-  Object.assign(process.env, { CELERY_BROKER_URL: url, CELERY_RESULT_BACKEND: url });
+  Object.assign(process.env, { CELERY_BROKER_URL: broker, CELERY_RESULT_BACKEND: backend });
   const lines: Line[] = [];
   const app = make({ log: recorder(lines), ...settings });
   const worker = new Worker(app, { hostname: 'w@pools', concurrency: 2, appModule, ...options });
