@@ -21,11 +21,12 @@ const BUILT_IN: Readonly<Record<string, () => Promise<OpenScheduler>>> = {
 };
 
 /** A database that several beats share, by its URL; `shared` is the broker's. */
-const SHARED = /^(?:shared$|(?:rediss?|redis\+socket|valkeys?|sentinel|sqlite|postgres(?:ql)?):)/i;
+const SHARED =
+  /^(?:shared$|(?:rediss?|redis\+socket|valkeys?|sentinel|sqlite|(?:postgres(?:ql)?|mysql|mariadb)(?:\+\w+)?):)/i;
 
 export interface StoreOptions {
   /**
-   * A name, the URL of a database that several beats share (`redis://…`, `postgresql://…`, `sqlite:///…`, or `shared` for the
+   * A name, the URL of a database that several beats share (`redis://…`, `postgresql://…`, `mysql://…`, `sqlite:///…`, or `shared` for the
    * broker's), a module (`./schedules.ts:TenantScheduler`, `some-package`), a class or a function.
    * @default setting `beatScheduler`
    */

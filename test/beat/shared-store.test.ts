@@ -1,13 +1,13 @@
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterEach, describe, expect, test } from 'vitest';
+import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import { Beat, openSchedule, openStore, type Election, type ScheduleStore } from '../../src/beat/index.ts';
 import { Celery, every, LeaseLostError } from '../../src/index.ts';
 import { ManualClock } from '../../src/testing/index.ts';
 import { startRedis } from '../drivers/redis-support.ts';
 import { missing } from '../support/available.ts';
-import { startPostgres } from '../support/sql-servers.ts';
+import { startMariadb, startPostgres } from '../support/sql-servers.ts';
 import { until } from '../support/until.ts';
 
 const closers: (() => unknown)[] = [];
@@ -16,28 +16,38 @@ afterEach(async () => {
 });
 
 const STORES = {
-  SQLite: async (): Promise<string> => {
+  SQLite: async () => {
     const folder = mkdtempSync(join(tmpdir(), 'celeriac-shared-'));
-    closers.push(() => rmSync(folder, { recursive: true, force: true }));
-    return `sqlite:///${folder}/schedule.db?schedule=shop`;
+    return { url: `sqlite:///${folder}/schedule.db`, stop: () => rmSync(folder, { recursive: true, force: true }) };
   },
-  PostgreSQL: async (): Promise<string> => {
+  PostgreSQL: async () => {
     const server = await startPostgres();
-    closers.push(() => server[Symbol.asyncDispose]());
-    return `${server.url}?schedule=shop`;
+    return { url: server.url, stop: () => server[Symbol.asyncDispose]() };
   },
-  Redis: async (): Promise<string> => {
+  MariaDB: async () => {
+    const server = await startMariadb();
+    return { url: server.url, stop: () => server[Symbol.asyncDispose]() };
+  },
+  Redis: async () => {
     const server = await startRedis();
-    closers.push(() => server.stop());
-    return `${server.url()}?schedule=shop`;
+    return { url: server.url(), stop: () => server.stop() };
   },
 };
 
 const context = { timezone: 'UTC', enableUtc: true };
 const election = (store: ScheduleStore): Election => store.election as Election;
 
-describe.each(['SQLite', 'Redis', 'PostgreSQL'] as const)('a schedule shared in %s', (kind) => {
-  const skipped = kind !== 'SQLite' && missing(kind === 'Redis' ? 'redis' : 'postgresql') !== undefined;
+const NEEDED = { SQLite: undefined, Redis: 'redis', PostgreSQL: 'postgresql', MariaDB: 'mariadb' } as const;
+
+describe.each(['SQLite', 'Redis', 'PostgreSQL', 'MariaDB'] as const)('a schedule shared in %s', (kind) => {
+  const needed = NEEDED[kind];
+  const skipped = needed !== undefined && missing(needed) !== undefined;
+
+  let database: { readonly url: string; stop(): unknown };
+  beforeAll(async () => {
+    if (!skipped) database = await STORES[kind]();
+  });
+  afterAll(() => database?.stop());
 
   /** @param beatLease seconds */
   async function open(url: string, beatLease = 60): Promise<ScheduleStore> {
@@ -48,7 +58,7 @@ describe.each(['SQLite', 'Redis', 'PostgreSQL'] as const)('a schedule shared in 
   }
 
   test.skipIf(skipped)('has one leader; who is not writes nothing', async () => {
-    const url = await STORES[kind]();
+    const url = `${database.url}?schedule=one`;
     const [one, two] = [await open(url), await open(url)];
     expect(await election(one).campaign()).toBe(true);
     expect(await election(two).campaign()).toBe(false);
@@ -71,7 +81,7 @@ describe.each(['SQLite', 'Redis', 'PostgreSQL'] as const)('a schedule shared in 
   });
 
   test.skipIf(skipped)('a lease that is over goes to who asks first, and fences its old holder off', async () => {
-    const url = await STORES[kind]();
+    const url = `${database.url}?schedule=over`;
     const [one, two] = [await open(url, 0.2), await open(url, 0.2)];
     await one.load([], context);
     await election(two).resign(); // both are connected
@@ -81,11 +91,11 @@ describe.each(['SQLite', 'Redis', 'PostgreSQL'] as const)('a schedule shared in 
   });
 
   test.skipIf(skipped)('edits of many at a time, apart from other schedules', async () => {
-    const url = await STORES[kind]();
+    const url = `${database.url}?schedule=edits`;
     const app = new Celery({ broker: 'memory://', backend: 'disabled://', env: {} });
     await using first = await openSchedule(app, { scheduler: url });
     await using second = await openSchedule(app, { scheduler: url });
-    await using other = await openSchedule(app, { scheduler: url.replace('shop', 'other') });
+    await using other = await openSchedule(app, { scheduler: url.replace('edits', 'other') });
     await Promise.all(
       Array.from({ length: 20 }, (_, i) => (i % 2 ? first : second).add(`entry-${i}`, { task: 'a', schedule: 1 })),
     );
@@ -100,7 +110,8 @@ describe.each(['SQLite', 'Redis', 'PostgreSQL'] as const)('a schedule shared in 
 });
 
 test('a standby takes over where the leader left off, and a leader that ends gives way at once', async () => {
-  const url = await STORES.SQLite();
+  const { url, stop: remove } = await STORES.SQLite();
+  closers.push(remove);
   const clock = new ManualClock();
   const sent: string[] = [];
   const start = (name: string): { stop(): Promise<void> } => {

@@ -11,6 +11,7 @@ import { Celery } from '../../src/index.ts';
 import { seededRandom } from '../../src/runtime/random.ts';
 import { startRedis } from '../drivers/redis-support.ts';
 import { missing } from '../support/available.ts';
+import { startMariadb, startPostgres } from '../support/sql-servers.ts';
 import { until } from '../support/until.ts';
 
 /*
@@ -156,16 +157,33 @@ async function ordeal(broker: string, store: string, rounds: number): Promise<vo
 
 const rounds = full ? 20 : 2;
 
+function embeddedBroker(): string {
+  const folder = mkdtempSync(join(tmpdir(), 'celeriac-ha-'));
+  closers.push(() => rmSync(folder, { recursive: true, force: true }));
+  return `sqlite:///${folder}/broker.db`;
+}
+
 describe('beats that share a schedule', () => {
   test('elect one in SQLite', { timeout: 600_000 }, async () => {
-    const folder = mkdtempSync(join(tmpdir(), 'celeriac-ha-'));
-    closers.push(() => rmSync(folder, { recursive: true, force: true }));
-    await ordeal(`sqlite:///${folder}/broker.db`, `sqlite:///${folder}/schedule.db`, rounds);
+    const broker = embeddedBroker();
+    await ordeal(broker, broker.replace('broker.db', 'schedule.db'), rounds);
   });
 
   test.skipIf(missing('redis') !== undefined)('elect one in Redis', { timeout: 600_000 }, async () => {
     const server = await startRedis();
     closers.push(() => server.stop());
     await ordeal(server.url(), server.url(), rounds);
+  });
+
+  test.skipIf(missing('postgresql') !== undefined)('elect one in PostgreSQL', { timeout: 600_000 }, async () => {
+    const server = await startPostgres();
+    closers.push(() => server[Symbol.asyncDispose]());
+    await ordeal(embeddedBroker(), server.url, rounds);
+  });
+
+  test.skipIf(missing('mariadb') !== undefined)('elect one in MariaDB', { timeout: 600_000 }, async () => {
+    const server = await startMariadb();
+    closers.push(() => server[Symbol.asyncDispose]());
+    await ordeal(embeddedBroker(), server.url, rounds);
   });
 });

@@ -9,9 +9,10 @@ import type { SharedDatabase } from './database.ts';
 import { SharedStore } from './store.ts';
 
 const DEFAULT_NAME = 'default';
+const SQL = /^(?:postgres(?:ql)?|mysql|mariadb)(?:\+\w+)?:/i;
 
 /**
- * The schedule that several beats share, in Redis (or Valkey), PostgreSQL or a SQLite file. Options in the URL's query:
+ * The schedule that several beats share, in Redis (or Valkey), PostgreSQL, MySQL, MariaDB or a SQLite file. Options in the URL's query:
  * `schedule`, for several schedules in one database.
  * @param url `shared`: in the broker's database
  */
@@ -29,16 +30,16 @@ async function open(app: Celery, url: string): Promise<SharedDatabase> {
     const { SqliteSchedule } = await import('./sqlite.ts');
     return SqliteSchedule.open(address, schedule, clock);
   }
-  if (/^postgres(?:ql)?:/i.test(address)) {
-    const { PostgresSchedule } = await import('./postgresql.ts');
-    return new PostgresSchedule(address, schedule, clock);
+  if (SQL.test(address)) {
+    const { SqlSchedule } = await import('./sql.ts');
+    return new SqlSchedule(address, schedule, conf.beatLease * 1000, clock);
   }
   if (/^(?:rediss?|redis\+socket|valkeys?|sentinel):/i.test(address)) {
     const { RedisSchedule } = await import('./redis.ts');
     return new RedisSchedule(address, schedule, brokerOptions(conf, address), { clock, log, random });
   }
   throw new ImproperlyConfigured(
-    `beatScheduler: beats can share a schedule in redis://, postgresql:// and sqlite://, not in ${JSON.stringify(maskUrl(address))}`,
+    `beatScheduler: beats can share a schedule in redis://, postgresql://, mysql:// and sqlite://, not in ${JSON.stringify(maskUrl(address))}`,
   );
 }
 

@@ -3,10 +3,11 @@ import { CeleryError, OperationalError } from '../../errors.ts';
 import { withDeadline, type Clock } from '../../runtime/clock.ts';
 import { maskUrl } from '../../runtime/mask-url.ts';
 import { optional } from '../../runtime/optional.ts';
-import { dialectOf } from '../django/dialect.ts';
+import { dialectOf, type Dialect } from '../django/dialect.ts';
 import type { Edit } from '../edits.ts';
 import type { LoadContext, RunState } from '../schedule-store.ts';
 import { fenceOf, type Shared, type SharedChanges, type SharedDatabase } from './database.ts';
+import { WORDS, type Sql, type Words } from './sql-words.ts';
 
 /*
  * Tables celeriac_beat (a row for each schedule: its lease, what its states were made with, how often it was edited),
@@ -15,41 +16,38 @@ import { fenceOf, type Shared, type SharedChanges, type SharedDatabase } from '.
  * Who holds the lease is read with a lock on the row: between that and the end of the transaction nobody takes it.
  */
 
-const SCHEMA = [
-  // Two that create a table at once would fail over its type.
-  `SELECT pg_advisory_xact_lock(5236791)`,
-  `CREATE TABLE IF NOT EXISTS celeriac_beat (
-    schedule text PRIMARY KEY, holder text NOT NULL, epoch bigint NOT NULL, until timestamptz NOT NULL,
-    context text, version bigint NOT NULL)`,
-  `CREATE TABLE IF NOT EXISTS celeriac_beat_state (
-    schedule text NOT NULL, name text NOT NULL, state text NOT NULL, PRIMARY KEY (schedule, name))`,
-  `CREATE TABLE IF NOT EXISTS celeriac_beat_edit (
-    schedule text NOT NULL, name text NOT NULL, edit text NOT NULL, PRIMARY KEY (schedule, name))`,
-];
-const WHAT = 'a schedule in PostgreSQL';
+const WHAT = 'a schedule in a SQL database';
 const QUERY_MS = 10_000;
 const CLOSE_MS = 5000;
+/** Of a lease: the longest silence within a transaction. Longer than the time between two renewals. */
+const GUARD = 0.5;
+/** Rows in one statement; databases limit their parameters. */
+const BATCH = 1000;
 
 type Tx = Transaction<unknown>;
-type Sql = typeof import('kysely').sql;
 interface Open {
   readonly db: Kysely<unknown>;
   readonly sql: Sql;
   cut(): void;
 }
 
-/** A schedule in PostgreSQL. One connection, made by the first call and again by the first one after it broke. */
-export class PostgresSchedule implements SharedDatabase {
+/** A schedule in PostgreSQL, MySQL or MariaDB. One connection, made by the first call and again by the first one after it broke. */
+export class SqlSchedule implements SharedDatabase {
   readonly name: string;
-  readonly #url: string;
+  readonly #dialect: Dialect;
+  readonly #words: Words;
   readonly #schedule: string;
+  readonly #guardMs: number;
   readonly #clock: Clock;
   #current: Promise<Open> | undefined;
   #closed = false;
 
-  constructor(url: string, schedule: string, clock: Clock) {
-    this.#url = url;
+  /** @param leaseMs how long a lease of this schedule is */
+  constructor(url: string, schedule: string, leaseMs: number, clock: Clock) {
+    this.#dialect = dialectOf(url, 'UTC');
+    this.#words = WORDS[this.#dialect.kind as keyof typeof WORDS];
     this.#schedule = schedule;
+    this.#guardMs = leaseMs * GUARD;
     this.#clock = clock;
     this.name = `${maskUrl(url)} (${schedule})`;
   }
@@ -66,14 +64,14 @@ export class PostgresSchedule implements SharedDatabase {
 
   async #connect(): Promise<Open> {
     const { Kysely: Database, sql } = await optional('kysely', WHAT, () => import('kysely'));
-    const { dialect, cut } = await dialectOf(this.#url, 'UTC').connect();
+    const { dialect, cut } = await this.#dialect.connect();
     const db = new Database<unknown>({ dialect });
     try {
       await this.#timely(
         db.transaction().execute(async (tx) => {
-          for (const text of SCHEMA) await sql.raw(text).execute(tx);
-          await sql`INSERT INTO celeriac_beat VALUES (${this.#schedule}, '', 0, to_timestamp(0), NULL, 0)
-            ON CONFLICT DO NOTHING`.execute(tx);
+          for (const text of this.#words.schema) await sql.raw(text).execute(tx);
+          await sql`INSERT INTO celeriac_beat VALUES (${this.#schedule}, '', 0, ${this.#words.never}, NULL, 0)
+            ${this.#words.otherwise(sql, 'schedule')}`.execute(tx);
         }),
       );
     } catch (cause) {
@@ -98,7 +96,12 @@ export class PostgresSchedule implements SharedDatabase {
     if (this.#closed) throw new OperationalError(`the database ${this.name} is closed`, { recoverable: false });
     const { db, sql, cut } = await this.#open();
     try {
-      return await this.#timely(db.transaction().execute((tx) => work(tx, sql)));
+      return await this.#timely(
+        db.transaction().execute(async (tx) => {
+          await this.#words.guard(sql, this.#guardMs).execute(tx);
+          return work(tx, sql);
+        }),
+      );
     } catch (cause) {
       this.#current = undefined;
       cut();
@@ -108,16 +111,16 @@ export class PostgresSchedule implements SharedDatabase {
   }
 
   campaign(holder: string, ttlMs: number): Promise<string | undefined> {
+    const [schedule, words] = [this.#schedule, this.#words];
     return this.#write(async (tx, sql) => {
-      const [row] = await rows<{ epoch: string }>(
-        tx,
-        sql`UPDATE celeriac_beat SET
-          epoch = epoch + CASE WHEN holder = ${holder} THEN 0 ELSE 1 END, holder = ${holder},
-          until = clock_timestamp() + ${ttlMs}::float8 * interval '1 millisecond'
-          WHERE schedule = ${this.#schedule} AND (holder = ${holder} OR until <= clock_timestamp())
-          RETURNING epoch`,
-      );
-      return row === undefined ? undefined : fenceOf(Number(row.epoch), holder);
+      const query = sql`SELECT epoch, holder, until <= ${words.now(sql)} AS ended FROM celeriac_beat
+        WHERE schedule = ${schedule} FOR UPDATE`;
+      const [row] = await rows<{ epoch: string | number; holder: string; ended: boolean | number }>(tx, query);
+      if (row === undefined || (row.holder !== holder && !row.ended)) return undefined;
+      const epoch = Number(row.epoch) + (row.holder === holder ? 0 : 1);
+      await sql`UPDATE celeriac_beat SET epoch = ${epoch}, holder = ${holder}, until = ${words.later(sql, ttlMs)}
+        WHERE schedule = ${schedule}`.execute(tx);
+      return fenceOf(epoch, holder);
     });
   }
 
@@ -131,7 +134,7 @@ export class PostgresSchedule implements SharedDatabase {
   async resign(fence: string): Promise<void> {
     await this.#write(async (tx, sql) => {
       if ((await this.#fence(tx, sql)) !== fence) return;
-      await sql`UPDATE celeriac_beat SET holder = '', until = to_timestamp(0) WHERE schedule = ${this.#schedule}`.execute(
+      await sql`UPDATE celeriac_beat SET holder = '', until = ${this.#words.never} WHERE schedule = ${this.#schedule}`.execute(
         tx,
       );
     });
@@ -140,7 +143,7 @@ export class PostgresSchedule implements SharedDatabase {
   read(): Promise<Shared> {
     const schedule = this.#schedule;
     return this.#write(async (tx, sql) => {
-      const one = sql`SELECT context FROM celeriac_beat WHERE schedule = ${schedule} FOR SHARE`;
+      const one = sql`SELECT context FROM celeriac_beat WHERE schedule = ${schedule} FOR UPDATE`;
       const [row] = await rows<{ context: string | null }>(tx, one);
       const states = sql`SELECT name, state AS json FROM celeriac_beat_state WHERE schedule = ${schedule}`;
       const edits = sql`SELECT name, edit AS json FROM celeriac_beat_edit WHERE schedule = ${schedule}`;
@@ -164,16 +167,15 @@ export class PostgresSchedule implements SharedDatabase {
     return this.#write(async (tx, sql) => {
       if ((await this.#fence(tx, sql)) !== fence) return false;
       await sql`UPDATE celeriac_beat SET context = ${JSON.stringify(context)} WHERE schedule = ${schedule}`.execute(tx);
-      if (gone.length > 0) {
-        await sql`DELETE FROM celeriac_beat_state WHERE schedule = ${schedule} AND name = ANY(${gone}::text[])`.execute(
-          tx,
-        );
+      for (const names of batches(gone)) {
+        const these = sql`schedule = ${schedule} AND name IN (${sql.join(names)})`;
+        await sql`DELETE FROM celeriac_beat_state WHERE ${these}`.execute(tx);
       }
-      if (states.size === 0) return true;
-      const texts = [...states.values()].map((state) => JSON.stringify(state));
-      await sql`INSERT INTO celeriac_beat_state
-        SELECT ${schedule}, name, state FROM unnest(${[...states.keys()]}::text[], ${texts}::text[]) AS one (name, state)
-        ON CONFLICT (schedule, name) DO UPDATE SET state = excluded.state`.execute(tx);
+      for (const batch of batches([...states])) {
+        const values = batch.map(([name, state]) => sql`(${schedule}, ${name}, ${JSON.stringify(state)})`);
+        await sql`INSERT INTO celeriac_beat_state (schedule, name, state) VALUES ${sql.join(values)}
+          ${this.#words.otherwise(sql, 'state')}`.execute(tx);
+      }
       return true;
     });
   }
@@ -189,8 +191,8 @@ export class PostgresSchedule implements SharedDatabase {
       if (edit === undefined) {
         await sql`DELETE FROM celeriac_beat_edit WHERE schedule = ${schedule} AND name = ${name}`.execute(tx);
       } else {
-        await sql`INSERT INTO celeriac_beat_edit VALUES (${schedule}, ${name}, ${JSON.stringify(edit)})
-          ON CONFLICT (schedule, name) DO UPDATE SET edit = excluded.edit`.execute(tx);
+        await sql`INSERT INTO celeriac_beat_edit (schedule, name, edit) VALUES (${schedule}, ${name}, ${JSON.stringify(edit)})
+          ${this.#words.otherwise(sql, 'edit')}`.execute(tx);
       }
     });
   }
@@ -211,4 +213,8 @@ async function rows<T>(tx: Tx, query: RawBuilder<unknown>): Promise<T[]> {
 
 function parsed<T>(found: readonly { readonly name: string; readonly json: string }[]): Map<string, T> {
   return new Map(found.map(({ name, json }) => [name, JSON.parse(json) as T]));
+}
+
+function* batches<T>(all: readonly T[]): Generator<readonly T[]> {
+  for (let at = 0; at < all.length; at += BATCH) yield all.slice(at, at + BATCH);
 }
