@@ -142,6 +142,17 @@ export interface Consumer extends AsyncDisposable {
   readonly lastProofMs: number;
 }
 
+/** For brokers that count how often a message came back, and not why. */
+export interface Suspicion {
+  /** Times it came back: its consumer died, lost its link, or returned it. */
+  readonly returns: number;
+  /**
+   * Writes down that a run begins, until the delivery is settled.
+   * @returns whether an earlier run that was written down died with its worker; then nothing is
+   */
+  begin(): Promise<boolean>;
+}
+
 export interface Delivery {
   readonly message: Message;
   readonly queue: string;
@@ -154,6 +165,8 @@ export interface Delivery {
    * above 1, a consumer died with it. Undefined where the driver cannot know.
    */
   readonly deliveryCount: number | undefined;
+  /** Of a message that came back, where `deliveryCount` is unknown and deaths can be told all the same. */
+  readonly suspicion?: Suspicion | undefined;
   /** Resolves when the broker has forgotten the message. Settling twice does nothing. */
   ack(): Promise<void>;
   reject(options: { readonly requeue: boolean }): Promise<void>;

@@ -15,11 +15,12 @@ import { deferred, type Deferred } from '../runtime/deferred.ts';
 import { ChildLostError, type Job, type Pool } from '../pools/pool.ts';
 import type { PoolSet } from '../pools/pool-set.ts';
 import { succeededBefore } from './deduplicate.ts';
+import type { Suspicion } from '../transports/transport.ts';
 import { discardMalformed } from './discard.ts';
 import { RequestJob } from './job.ts';
 import { Lane } from './lane.ts';
 import { startLimits, type DefaultLimits } from './limits.ts';
-import { repeatLost } from './lost.ts';
+import { killsWorkers, repeatLost } from './lost.ts';
 import type { WorkerParts } from './parts.ts';
 import { RateLimits } from './rate-limit.ts';
 import { viewOf, type Request } from './request.ts';
@@ -208,8 +209,9 @@ export class Executor {
     this.#running.add(request);
     const held = request.delivery.held();
     const repeated = this.#parts.successes !== undefined && request.delivery.redelivered;
+    const suspect = request.delivery.redelivered && request.delivery.suspicion !== undefined;
     const unread = request.body === undefined && !lane.pool.takesMessages;
-    if (held !== true || repeated || (unread && request.headers.compression !== undefined)) {
+    if (held !== true || repeated || suspect || (unread && request.headers.compression !== undefined)) {
       void this.#prepare(request, lane.pool, held, repeated);
     } else if (this.#wanted(request)) this.#run(request, lane.pool);
   }
@@ -219,6 +221,8 @@ export class Executor {
     if (held !== true && !(await this.#stillHeld(request, held))) return this.#leave(request);
     if (request.state !== 'running' || !this.#wanted(request)) return;
     if (repeated && (await this.#isRepeat(request))) return;
+    const { suspicion } = request.delivery;
+    if (suspicion && (await this.#isExhausted(request, suspicion))) return;
     if (request.body === undefined && !pool.takesMessages) {
       try {
         await this.#readBody(request);
@@ -409,6 +413,15 @@ export class Executor {
     }
     this.#leave(request);
     return true;
+  }
+
+  /** It died with its worker as often as it may. */
+  async #isExhausted(request: Request, suspicion: Suspicion): Promise<boolean> {
+    if (await killsWorkers(this.#parts, request, suspicion)) {
+      this.#leave(request);
+      return true;
+    }
+    return request.state !== 'running';
   }
 
   /** Its child died: it runs again where it may, else it failed. */

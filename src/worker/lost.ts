@@ -1,4 +1,5 @@
 import { ChildLostError } from '../pools/pool.ts';
+import type { Suspicion } from '../transports/transport.ts';
 import { discardExhausted } from './discard.ts';
 import type { WorkerParts } from './parts.ts';
 import type { Request } from './request.ts';
@@ -23,6 +24,25 @@ export class Losses {
   forget(id: string): void {
     this.#counts.delete(id);
   }
+}
+
+/**
+ * A message that came back, where only deaths under a run count: put to the dead letters once they were as many as
+ * `maxDeliveries` allows. The last run that is allowed is the one that is written down: two at least.
+ * @returns whether it was
+ */
+export async function killsWorkers(parts: WorkerParts, request: Request, suspicion: Suspicion): Promise<boolean> {
+  const { maxDeliveries } = parts.app.conf;
+  if (maxDeliveries === null || !request.late || suspicion.returns < maxDeliveries - 1) return false;
+  try {
+    if (!(await suspicion.begin())) return false;
+  } catch (error) {
+    // A link that broke meanwhile: the message comes again.
+    parts.log.warn({ error, taskId: request.id }, 'whether a message kills its workers is not known');
+    return false;
+  }
+  await discardExhausted(parts, request, suspicion.returns);
+  return true;
 }
 
 /**

@@ -3,8 +3,9 @@ import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
 import { setTimeout as wait } from 'node:timers/promises';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
-import { Celery, OperationalError, queue, type CeleryOptions } from '../../src/index.ts';
+import { Celery, OperationalError, queue, WorkerLostError, type CeleryOptions } from '../../src/index.ts';
 import { silentLogger, type Logger } from '../../src/runtime/logger.ts';
+import type { Delivery } from '../../src/transports/transport.ts';
 import { Worker, type WorkerOptions } from '../../src/worker/index.ts';
 import { amqp } from '../drivers/amqp-support.ts';
 import { missing } from '../support/available.ts';
@@ -161,6 +162,63 @@ describe.skipIf(reason !== undefined)(
       // At most what its slots had, and what had ended and was not acknowledged yet.
       expect(ledger.duplicates().length).toBeLessThanOrEqual(kills * 16);
     });
+
+    test(
+      'a message that kills its workers is put away; one that only came back is not (maxDeliveries)',
+      { timeout: 300_000 },
+      async () => {
+        await fresh();
+        const ledger = new Ledger();
+        closers.push(() => ledger.dispose());
+        const app = openApp({ taskDefaultQueueType: 'quorum' });
+        const connection = await amqp(broker).connect();
+        closers.push(() => connection.close());
+        const channel = await connection.channel();
+        const celery = queue('celery', { arguments: { 'x-queue-type': 'quorum' } });
+        // Returned on purpose more often than it may kill, and run by the first worker.
+        const innocent = await app.send('shared.record', ['innocent', 1]);
+        for (let returned = 0; returned < 5; returned++) {
+          let delivery: Delivery | undefined;
+          await until(async () => (delivery = await channel.get('celery')), { message: 'it is there' });
+          await delivery?.reject({ requeue: true });
+        }
+        const poison = await app.send('shared.record', ['poison', 600_000]);
+        const starts = (): number => ledger.lines().filter(({ id }) => id === 'poison').length;
+        const crossedOut = async (id: string): Promise<boolean> => (await channel.size(`celeriac.run.${id}`)) === 0;
+        const options = {
+          broker,
+          backend: 'rpc://',
+          ledger: ledger.path,
+          name: 'w@chaos',
+          concurrency: 4,
+          settings: { taskDefaultQueueType: 'quorum' },
+        };
+        const script = fileURLToPath(new URL('../support/interop-worker.ts', import.meta.url));
+        const work = (): ChildProcess => {
+          const child = spawn(process.execPath, ['--import', 'tsx', script, JSON.stringify(options)], {
+            stdio: ['ignore', 'ignore', 'inherit'],
+          });
+          closers.push(() => void child.kill('SIGKILL'));
+          return child;
+        };
+        for (let run = 1; run <= 3; run++) {
+          const child = work();
+          await until(() => starts() === run, { message: `run ${run}`, timeoutMs: 60_000 });
+          if (run === 1) {
+            await innocent.get({ timeout: '60s' });
+            await until(() => crossedOut(innocent.id), { message: 'it is settled', timeoutMs: 60_000 });
+          }
+          child.kill('SIGKILL');
+        }
+        work();
+        const failed = await poison.get({ timeout: '60s' }).catch((error: unknown) => error);
+        expect(failed).toBeInstanceOf(WorkerLostError);
+        expect(starts()).toBe(3);
+        expect(await channel.size('celery.dlq')).toBe(1);
+        await until(async () => (await channel.size(celery.name)) === 0, { message: 'it is gone from its queue' });
+        await until(() => crossedOut(poison.id), { message: 'its note is crossed out', timeoutMs: 60_000 });
+      },
+    );
 
     test('a frozen broker is noticed within two heartbeats, and found again (users 4)', async () => {
       await fresh();

@@ -8,6 +8,7 @@ import type { Link } from './client.ts';
 import { DelayedLevels } from './delayed.ts';
 import { lost, translate } from './errors.ts';
 import { Lane } from './lane.ts';
+import { RunNotes } from './run-notes.ts';
 import type { AmqpSettings } from './options.ts';
 
 /** What the connections of one transport share. */
@@ -16,6 +17,8 @@ export interface TransportState {
   readonly context: DriverContext;
   /** The broker has refused a window that several consumers share: later connections do not ask for one. */
   refusesSharedWindow: boolean;
+  /** Notes of runs whose connection broke: the next one crosses them out. */
+  readonly notesLeft: Set<string>;
 }
 
 /** Asks the broker from time to time whether what it reads from is there. */
@@ -33,6 +36,7 @@ export class AmqpConnection implements Connection {
   readonly rabbit: Link['rabbit'];
   /** For questions: declarations, counts. */
   readonly lane: Lane;
+  readonly notes: RunNotes;
   /** undefined: far ETAs wait in the worker. */
   readonly delayed: DelayedLevels | undefined;
   /** Entities that were declared on this connection. */
@@ -51,6 +55,7 @@ export class AmqpConnection implements Connection {
     this.rabbit = link.rabbit;
     this.closed = this.#closed.promise;
     this.lane = new Lane(this);
+    this.notes = new RunNotes(this, state.notesLeft);
     const { delayedDelivery } = state.settings;
     this.delayed = delayedDelivery && new DelayedLevels(this, delayedDelivery);
     void link.closed.then((error) => this.#end(error === undefined ? undefined : translate(error, 'AMQP')));
@@ -144,6 +149,7 @@ export class AmqpConnection implements Connection {
     this.#ended = error ?? lost('the AMQP connection was closed');
     if (error && /global qos/i.test(error.message)) this.state.refusesSharedWindow = true;
     this.#probeTimer?.cancel();
+    this.notes.leave();
     for (const channel of this.#channels) channel.lost(this.#ended);
     this.#closed.resolve(error);
   }
@@ -158,6 +164,7 @@ export class AmqpConnection implements Connection {
     const timeoutMs = this.settings.answerTimeoutMs;
     try {
       const goodbye = async (): Promise<void> => {
+        await this.notes.endAll();
         // The client library sends the connection's farewell ahead of what its channels have not sent yet.
         await Promise.allSettled([...this.#channels].map((channel) => channel.close()));
         await this.#link.model.close();

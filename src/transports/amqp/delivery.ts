@@ -3,6 +3,7 @@ import type { Message, MessageProperties } from '../../protocol/message.ts';
 import type { Delivery } from '../transport.ts';
 import { arrivalOf } from './delayed.ts';
 import type { Intake } from './intake.ts';
+import type { RunSuspicion } from './run-notes.ts';
 import { fromWire } from './values.ts';
 
 const NOTHING = Promise.resolve();
@@ -22,8 +23,9 @@ export class AmqpDelivery implements Delivery {
   readonly routingKey: string;
   readonly deliveryTag: number;
   readonly redelivered: boolean;
-  /** The broker counts (on quorum queues), but returns on purpose as well: the number says nothing about deaths. */
+  /** Quorum queues count, but returns on purpose as well: the number is no more than a suspicion. */
   readonly deliveryCount = undefined;
+  #suspicion: RunSuspicion | undefined;
   readonly #intake: Intake;
   #onSettled: (() => void) | undefined;
   #settled: boolean;
@@ -43,15 +45,21 @@ export class AmqpDelivery implements Delivery {
     this.#settled = noAck;
   }
 
+  get suspicion(): RunSuspicion | undefined {
+    const returns = this.message.headers['x-delivery-count'];
+    if (typeof returns !== 'number' || returns < 1) return undefined;
+    return (this.#suspicion ??= this.#intake.notes.suspicion(this.message.properties.correlationId, returns));
+  }
+
   ack(): Promise<void> {
     if (this.#settled) return NOTHING;
-    this.#settle();
+    this.#settle(true);
     return this.#intake.ack(this.deliveryTag);
   }
 
   reject({ requeue }: { readonly requeue: boolean }): Promise<void> {
     if (this.#settled) return NOTHING;
-    this.#settle();
+    this.#settle(!requeue);
     return this.#intake.reject(this.deliveryTag, requeue);
   }
 
@@ -59,8 +67,9 @@ export class AmqpDelivery implements Delivery {
     return this.#intake.alive ? true : Promise.resolve(false);
   }
 
-  #settle(): void {
+  #settle(forGood: boolean): void {
     this.#settled = true;
+    this.#suspicion?.settled(forGood);
     this.#onSettled?.();
     this.#onSettled = undefined;
   }

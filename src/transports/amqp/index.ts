@@ -33,7 +33,7 @@ class AmqpTransport implements Transport {
     );
     const settings = amqpSettings({ ...options, ...address.options });
     this.#address = address;
-    this.#state = { settings, context, refusesSharedWindow: false };
+    this.#state = { settings, context, refusesSharedWindow: false, notesLeft: new Set() };
     this.capabilities = {
       exchanges: 'native',
       priority: 'highest-first',

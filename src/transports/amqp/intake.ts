@@ -2,6 +2,7 @@ import type { Channel as RawChannel, ConsumeMessage } from 'amqplib';
 import type { CeleryError } from '../../errors.ts';
 import type { AmqpConnection } from './connection.ts';
 import { lost, translate } from './errors.ts';
+import type { RunNotes } from './run-notes.ts';
 import { toTable } from './values.ts';
 
 /** Who reads on an intake. */
@@ -80,6 +81,10 @@ export class Intake {
   async unsubscribe(tag: string): Promise<void> {
     this.#readers.delete(tag);
     if (this.alive) await this.#connection.answer('cancelling a consumer', () => this.#raw.cancel(tag));
+  }
+
+  get notes(): RunNotes {
+    return this.#connection.notes;
   }
 
   /** One message without a consumer. */
