@@ -1,4 +1,4 @@
-import type { ResultCodec, ResultTuple } from '../protocol/result.ts';
+import type { ResultCodec, ResultTuple, Stored } from '../protocol/result.ts';
 import { CHORD_CLAIM_MS, type ChordPart, type ChordStore } from './backend.ts';
 import { decodePart, encodePart } from './chord-part.ts';
 
@@ -6,7 +6,7 @@ interface Chord {
   size: number | undefined;
   /** Members that joined later, and how many each counts for. */
   readonly added: Map<string, number>;
-  readonly parts: Map<string, { readonly text: string; readonly index: number | null; readonly success: boolean }>;
+  readonly parts: Map<string, { readonly text: Stored; readonly index: number | null; readonly success: boolean }>;
   owner: string | undefined;
   claim: { readonly by: string; readonly untilMs: number } | undefined;
   ended: boolean;

@@ -1,5 +1,5 @@
 import type { ResultTuple } from '../protocol/result.ts';
-import { JSON_RESULTS, type ResultCodec } from '../protocol/result.ts';
+import { JSON_RESULTS, type ResultCodec, type Stored } from '../protocol/result.ts';
 import type { Clock } from '../runtime/clock.ts';
 import type { DriverContext } from '../transports/transport.ts';
 import type { BackendCapabilities, ResultBackend, ResultListener, ResultRecord, ResultWatch } from './backend.ts';
@@ -25,7 +25,7 @@ const CAPABILITIES: BackendCapabilities = {
 };
 
 interface Kept {
-  readonly text: string;
+  readonly text: Stored;
   readonly success: boolean;
   readonly expiresAtMs: number;
 }

@@ -1,5 +1,5 @@
 import { ImproperlyConfigured } from '../errors.ts';
-import { JSON_RESULTS, type ResultCodec, type ResultTuple } from '../protocol/result.ts';
+import { JSON_RESULTS, type ResultCodec, type ResultTuple, type Stored } from '../protocol/result.ts';
 import { deferred, type Deferred } from '../runtime/deferred.ts';
 import { maskUrl } from '../runtime/mask-url.ts';
 import { redisSettings } from '../transports/redis/options.ts';
@@ -38,7 +38,7 @@ const MOST_CHARACTERS = 2 ** 20;
 
 interface Writes {
   readonly keys: string[];
-  readonly values: string[];
+  readonly values: Stored[];
   characters: number;
   readonly done: Deferred<void>;
 }
@@ -65,7 +65,7 @@ class RedisBackend implements ResultBackend {
     this.#prefix = keyPrefix(settings.globalKeyprefix);
     this.#expiresSeconds = options.expiresMs === null ? 0 : Math.max(Math.ceil(options.expiresMs / 1000), 0);
     this.#link = new Link(address, settings, retryPolicy(options.transportOptions), context);
-    this.#subscriptions = new Subscriptions(address, settings, context, (keys) => this.#read(keys));
+    this.#subscriptions = new Subscriptions(address, settings, context, (keys) => this.#read(keys), this.#codec.binary);
     this.chords = new RedisChords({
       link: this.#link,
       codec: this.#codec,
@@ -95,7 +95,7 @@ class RedisBackend implements ResultBackend {
   }
 
   /** Collects the writes of one tick; each learns when its own batch is stored. */
-  #write(key: string, value: string): Promise<void> {
+  #write(key: string, value: Stored): Promise<void> {
     let writes = this.#writes.at(-1);
     if (!writes || writes.keys.length >= MOST_WRITES || writes.characters + value.length > MOST_CHARACTERS) {
       if (this.#writes.length === 0) setImmediate(() => this.#flush());
@@ -128,14 +128,17 @@ class RedisBackend implements ResultBackend {
     return texts.map((text, i) => (text === null ? undefined : this.#codec.decode(text, taskIds[i])));
   }
 
-  #read(keys: readonly string[]): Promise<(string | null)[]> {
-    return this.#link.retry(async (socket) => (await socket.call('MGET', ...keys)) as (string | null)[]);
+  #read(keys: readonly string[]): Promise<(Stored | null)[]> {
+    return this.#link.retry(async (socket) => {
+      const replies = this.#codec.binary ? socket.callBuffer('MGET', ...keys) : socket.call('MGET', ...keys);
+      return (await replies) as (Stored | null)[];
+    });
   }
 
   watch(taskId: string, listener: ResultListener): ResultWatch {
     const key = this.#taskKey(taskId);
     let open = true;
-    const receive = (text: string): void => {
+    const receive = (text: Stored): void => {
       if (!open) return;
       let record: ResultRecord;
       try {
@@ -168,7 +171,7 @@ class RedisBackend implements ResultBackend {
 
   async loadGroup(groupId: string): Promise<ResultTuple | undefined> {
     const [text] = await this.#read([this.#groupKey(groupId)]);
-    if (typeof text !== 'string') return undefined;
+    if (text === undefined || text === null) return undefined;
     return this.#codec.decodeGroup(text);
   }
 

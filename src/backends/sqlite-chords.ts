@@ -1,4 +1,4 @@
-import type { ResultCodec, ResultTuple } from '../protocol/result.ts';
+import type { ResultCodec, ResultTuple, Stored } from '../protocol/result.ts';
 import type { Database, Statement } from '../sqlite/database.ts';
 import { CHORD_CLAIM_MS, type ChordPart, type ChordStore } from './backend.ts';
 import { decodePart, encodePart } from './chord-part.ts';
@@ -113,7 +113,7 @@ export class SqliteChords implements ChordStore {
       return sql.parts.all(groupId);
     });
     if (rows === 'claimed') return rows;
-    return rows?.map(([one, place]) => decodePart(codec, one as string, place as number | null));
+    return rows?.map(([one, place]) => decodePart(codec, one as Stored, place as number | null));
   }
 
   async grow(groupId: string, memberId: string, size: number): Promise<void> {

@@ -1,5 +1,5 @@
 import { OperationalError } from '../errors.ts';
-import { JSON_RESULTS, type ResultCodec, type ResultTuple } from '../protocol/result.ts';
+import { JSON_RESULTS, type ResultCodec, type ResultTuple, type Stored } from '../protocol/result.ts';
 import { sleep, type Clock } from '../runtime/clock.ts';
 import { deferred, type Deferred } from '../runtime/deferred.ts';
 import { Database, type Statement, type Value } from '../sqlite/database.ts';
@@ -137,7 +137,7 @@ class SqliteBackend implements ResultBackend {
   async load(taskId: string): Promise<ResultRecord | undefined> {
     const { sql } = await this.#open();
     const row = sql.load.first(taskId, this.#clock.now());
-    return row && this.#codec.decode(row[0] as string);
+    return row && this.#codec.decode(row[0] as Stored);
   }
 
   async loadMany(taskIds: readonly string[]): Promise<(ResultRecord | undefined)[]> {
@@ -158,7 +158,7 @@ class SqliteBackend implements ResultBackend {
       }
       this.#watchers.add(taskId, tell);
       const row = sql.load.first(taskId, this.#clock.now());
-      if (row) tell(this.#codec.decode(row[0] as string));
+      if (row) tell(this.#codec.decode(row[0] as Stored));
     };
     let ready: Promise<void> = Promise.resolve();
     if (this.#opened) begin(this.#opened);
@@ -191,7 +191,7 @@ class SqliteBackend implements ResultBackend {
       const rows = this.#opened.sql.since.all(this.#seenSeq, MOST_READ);
       for (const [seq, taskId, meta] of rows) {
         this.#seenSeq = Number(seq);
-        if (this.#watchers.has(taskId as string)) this.#watchers.tell(this.#codec.decode(meta as string));
+        if (this.#watchers.has(taskId as string)) this.#watchers.tell(this.#codec.decode(meta as Stored));
       }
       if (rows.length === MOST_READ) this.#queueRead();
     } catch (error) {
@@ -213,7 +213,7 @@ class SqliteBackend implements ResultBackend {
   async loadGroup(groupId: string): Promise<ResultTuple | undefined> {
     const { sql } = await this.#open();
     const row = sql.loadGroup.first(groupId, this.#clock.now());
-    return row && this.#codec.decodeGroup(row[0] as string);
+    return row && this.#codec.decodeGroup(row[0] as Stored);
   }
 
   async deleteGroup(groupId: string): Promise<void> {

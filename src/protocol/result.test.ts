@@ -107,10 +107,13 @@ test('a result may be of a type that the application registered', () => {
   expect(codec.decode(codec.encode(record)).result).toEqual(/a+/);
 });
 
-test('results are text', () => {
-  expect(() => resultCodec(createSerializers(), 'msgpack', ['msgpack'])).toThrow(
-    'expected a serializer that writes text',
-  );
+test('results in MessagePack are bytes', () => {
+  const codec = resultCodec(createSerializers(), 'msgpack', ['msgpack']);
+  const record = { taskId: 'id', status: 'SUCCESS', traceback: null, children: [], dateDone: null };
+  const stored = codec.encode({ ...record, result: [1, 'ü', Uint8Array.of(0, 255)] });
+  expect([codec.binary, Buffer.isBuffer(stored)]).toEqual([true, true]);
+  expect(codec.decode(stored).result).toEqual([1, 'ü', Uint8Array.of(0, 255)]);
+  expect(() => resultCodec(createSerializers(), 'msgpack', ['json']).decode(stored)).toThrow(ContentDisallowed);
 });
 
 test('groups are written as the results are', () => {

@@ -1,9 +1,9 @@
 import type { ExtendedFields, ResultRecord } from '../backends/backend.ts';
-import { DecodeError, ImproperlyConfigured } from '../errors.ts';
+import { DecodeError } from '../errors.ts';
 import { loads, pythonJson } from '../serializers/json.ts';
 import type { JsonTypes } from '../serializers/json-types.ts';
 import type { SerializerRegistry } from '../serializers/registry.ts';
-import { utf8Text } from '../serializers/utf8.ts';
+import { asBuffer, utf8Text } from '../serializers/utf8.ts';
 
 /*
  * Result handles as Celery serializes them (spec: results.md 4).
@@ -100,21 +100,26 @@ export function decodeResult(stored: string | Uint8Array, taskId?: string): Resu
   return recordOfMeta(loads(stored), taskId);
 }
 
-/** How results become text and text becomes results: settings `resultSerializer` and `resultAcceptContent`. */
+/** What a result is stored as: text, or a Buffer where its serializer writes bytes. */
+export type Stored = string | Buffer;
+
+/** How results become what is stored and come back: settings `resultSerializer` and `resultAcceptContent`. */
 export interface ResultCodec {
+  /** What it writes are Buffers, and what it reads must not have been taken for text on the way. */
+  readonly binary: boolean;
   /** @throws {EncodeError} when the result cannot be serialized */
-  encode(record: ResultRecord): string;
+  encode(record: ResultRecord): Stored;
   /**
    * @throws {DecodeError} when it is no result
    * @throws {ContentDisallowed} when the content type is not accepted
    */
   decode(stored: string | Uint8Array, taskId?: string): ResultRecord;
-  encodeGroup(group: ResultTuple): string;
+  encodeGroup(group: ResultTuple): Stored;
   decodeGroup(stored: string | Uint8Array): ResultTuple | undefined;
   /** Any value, such as a member of a chord. @throws {EncodeError} when it cannot be serialized */
-  write(value: unknown): string;
+  write(value: unknown): Stored;
   /** @throws {DecodeError} {ContentDisallowed} as `decode()` */
-  read(stored: string): unknown;
+  read(stored: string | Uint8Array): unknown;
 }
 
 /** A saved group as Celery has it. */
@@ -125,7 +130,8 @@ function groupOf(meta: unknown): ResultTuple | undefined {
 }
 
 /** Python's JSON, whatever the settings say. */
-export const JSON_RESULTS: ResultCodec = {
+export const JSON_RESULTS: ResultCodec & { encodeGroup(group: ResultTuple): string } = {
+  binary: false,
   encode: (record) => encodeResult(record),
   decode: decodeResult,
   encodeGroup: (group) => pythonJson(groupMeta(group)),
@@ -136,25 +142,25 @@ export const JSON_RESULTS: ResultCodec = {
 
 /**
  * @param accept names or MIME types of what may be read
- * @throws {ImproperlyConfigured} for serializers that nobody registered, and those that write bytes
+ * @throws {ImproperlyConfigured} for serializers that nobody registered
  */
 export function resultCodec(serializers: SerializerRegistry, name: string, accept: readonly string[]): ResultCodec {
   const { contentType, contentEncoding } = serializers.encode(null, name);
-  if (contentEncoding === 'binary') {
-    throw new ImproperlyConfigured(
-      `setting "resultSerializer": expected a serializer that writes text such as json or yaml, got "${name}"`,
-    );
-  }
   const accepted = serializers.acceptSet(accept);
   const json = contentType === 'application/json';
-  const write = (value: unknown): string =>
-    json ? pythonJson(value, serializers.jsonTypes) : utf8Text(serializers.encode(value, contentType).body);
+  const binary = contentEncoding === 'binary';
+  const write = (value: unknown): Stored => {
+    if (json) return pythonJson(value, serializers.jsonTypes);
+    const { body } = serializers.encode(value, contentType);
+    return binary ? asBuffer(body) : utf8Text(body);
+  };
   const read = (stored: string | Uint8Array): unknown => {
     if (json && accepted.has(contentType)) return loads(stored, serializers.jsonTypes);
     const bytes = typeof stored === 'string' ? new TextEncoder().encode(stored) : stored;
     return serializers.decode(bytes, contentType, accepted);
   };
   return {
+    binary,
     encode: (record) => write(resultMeta(record)),
     decode: (stored, taskId) => recordOfMeta(read(stored), taskId),
     encodeGroup: (group) => write(groupMeta(group)),

@@ -3,6 +3,8 @@ import { createBackend } from '../../src/backends/memory.ts';
 import { systemClock } from '../../src/runtime/clock.ts';
 import { silentLogger } from '../../src/runtime/logger.ts';
 import { systemRandom } from '../../src/runtime/random.ts';
+import { resultCodec } from '../../src/protocol/result.ts';
+import { createSerializers } from '../../src/serializers/registry.ts';
 import { backendContract } from '../../src/testing/backend-contract.ts';
 import { transportContract } from '../../src/testing/transport-contract.ts';
 import { createTransport } from '../../src/transports/memory.ts';
@@ -15,7 +17,10 @@ transportContract({ describe, test }, 'memory', async () => ({
   dispose: nothing,
 }));
 
-backendContract({ describe, test }, 'memory', async () => ({
-  backend: createBackend('memory://', { expiresMs: null, transportOptions: {} }, context),
-  dispose: nothing,
-}));
+for (const format of ['json', 'msgpack']) {
+  backendContract({ describe, test }, `memory, results as ${format}`, async () => {
+    const codec = resultCodec(createSerializers(), format, [format]);
+    const backend = createBackend('memory://', { expiresMs: null, transportOptions: {}, codec }, context);
+    return { backend, dispose: nothing };
+  });
+}

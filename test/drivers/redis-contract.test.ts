@@ -1,5 +1,7 @@
 import { afterAll, beforeAll, describe, test } from 'vitest';
 import { createBackend } from '../../src/backends/redis.ts';
+import { resultCodec } from '../../src/protocol/result.ts';
+import { createSerializers } from '../../src/serializers/registry.ts';
 import { backendContract } from '../../src/testing/backend-contract.ts';
 import { transportContract } from '../../src/testing/transport-contract.ts';
 import { context, startRedis, transport, type RedisServer } from './redis-support.ts';
@@ -28,3 +30,10 @@ for (const [name, db, options] of VARIANTS) {
     return { backend: open(), second: open(), dispose: async () => {} };
   });
 }
+
+backendContract({ describe, test }, 'redis with results in MessagePack', async () => {
+  await server.client(0).flushdb();
+  const codec = resultCodec(createSerializers(), 'msgpack', ['msgpack']);
+  const open = () => createBackend(server.url(0), { expiresMs: 60_000, transportOptions: {}, codec }, context());
+  return { backend: open(), second: open(), dispose: async () => {} };
+});

@@ -7,6 +7,8 @@ import { systemClock } from '../../src/runtime/clock.ts';
 import { silentLogger } from '../../src/runtime/logger.ts';
 import { systemRandom } from '../../src/runtime/random.ts';
 import { parseSqliteUrl } from '../../src/sqlite/url.ts';
+import { resultCodec } from '../../src/protocol/result.ts';
+import { createSerializers } from '../../src/serializers/registry.ts';
 import { backendContract } from '../../src/testing/backend-contract.ts';
 import { transportContract } from '../../src/testing/transport-contract.ts';
 import { createTransport } from '../../src/transports/sqlite/index.ts';
@@ -26,10 +28,13 @@ transportContract({ describe, test }, 'sqlite', async () => {
   return { transport: createTransport(url, {}, context), second: createTransport(url, {}, context), dispose };
 });
 
-backendContract({ describe, test }, 'sqlite', async () => {
-  const { url, dispose } = folder();
-  const options = { expiresMs: 60_000, transportOptions: {} };
-  return { backend: createBackend(url, options, context), second: createBackend(url, options, context), dispose };
+describe.each(['json', 'msgpack'])('results as %s', (format) => {
+  backendContract({ describe, test }, 'sqlite', async () => {
+    const { url, dispose } = folder();
+    const codec = resultCodec(createSerializers(), format, [format]);
+    const options = { expiresMs: 60_000, transportOptions: {}, codec };
+    return { backend: createBackend(url, options, context), second: createBackend(url, options, context), dispose };
+  });
 });
 
 test.each([

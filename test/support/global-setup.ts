@@ -1,5 +1,5 @@
 import { execFileSync, spawnSync } from 'node:child_process';
-import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import type { TestProject } from 'vitest/node';
 import type { Available } from './available.ts';
@@ -11,18 +11,20 @@ import type { Available } from './available.ts';
 
 const CACHE = fileURLToPath(new URL('../../.cache/', import.meta.url));
 export const PYTHON: string = `${CACHE}python/bin/python`;
-const PYTHON_PACKAGES = [
-  'celery[redis]==5.6.*',
-  'packaging',
-  'brotli',
-  'backports.zstd',
-  'ephem',
-  'sqlalchemy',
-  'psycopg2-binary',
-  'pymysql',
-  'django-celery-beat',
-  'flower',
-];
+/** Packages, and the module by which each is known to be there. */
+const PYTHON_PACKAGES: Readonly<Record<string, string>> = {
+  'celery[redis]==5.6.*': 'redis',
+  packaging: 'packaging',
+  brotli: 'brotli',
+  'backports.zstd': 'backports.zstd',
+  ephem: 'ephem',
+  sqlalchemy: 'sqlalchemy',
+  'psycopg2-binary': 'psycopg2',
+  pymysql: 'pymysql',
+  'django-celery-beat': 'django_celery_beat',
+  flower: 'flower',
+  msgpack: 'msgpack',
+};
 
 function works(command: string, ...args: string[]): boolean {
   return spawnSync(command, args, { stdio: 'ignore' }).status === 0;
@@ -61,33 +63,34 @@ function server(program: string, ...packages: string[]): () => string {
 }
 
 function python(): string {
-  const marker = `${CACHE}python/ready`;
-  const wanted = PYTHON_PACKAGES.join(' ');
-  const installed = existsSync(marker) ? readFileSync(marker, 'utf8') : '';
-  if (installed === wanted && works(PYTHON, '-c', 'import celery, kombu.transport.redis')) return '';
-  console.log('installing Python Celery into .cache/python …');
-  mkdirSync(CACHE, { recursive: true });
-  rmSync(`${CACHE}python`, { recursive: true, force: true });
-  if (!works('python3', '-m', 'venv', `${CACHE}python`)) {
-    if (mayInstall()) aptInstall('python3', 'python3-venv');
-    if (!works('python3', '-m', 'venv', `${CACHE}python`)) return 'python3 with venv is not installed';
+  const usable = (): boolean => works(PYTHON, '-c', 'import celery, kombu.transport.redis');
+  const modules = Object.values(PYTHON_PACKAGES);
+  const complete = `from importlib.util import find_spec; assert all(map(find_spec, ${JSON.stringify(modules)}))`;
+  if (usable()) {
+    if (works(PYTHON, '-c', complete)) return '';
+  } else {
+    mkdirSync(CACHE, { recursive: true });
+    rmSync(`${CACHE}python`, { recursive: true, force: true });
+    if (!works('python3', '-m', 'venv', `${CACHE}python`)) {
+      if (mayInstall()) aptInstall('python3', 'python3-venv');
+      if (!works('python3', '-m', 'venv', `${CACHE}python`)) return 'python3 with venv is not installed';
+    }
   }
+  console.log('installing Python Celery into .cache/python …');
   const pip = spawnSync(
     PYTHON,
-    ['-m', 'pip', 'install', '--quiet', '--disable-pip-version-check', ...PYTHON_PACKAGES],
+    ['-m', 'pip', 'install', '--quiet', '--disable-pip-version-check', ...Object.keys(PYTHON_PACKAGES)],
     {
       encoding: 'utf8',
     },
   );
-  if (pip.status !== 0) {
+  if (pip.status !== 0 && !usable()) {
     rmSync(`${CACHE}python`, { recursive: true, force: true });
     if (!mayInstall()) return `Python Celery could not be installed: ${pip.stderr.trim().split('\n').at(-1) ?? ''}`;
     aptInstall('python3-celery', 'python3-redis');
     if (!works('python3', '-m', 'venv', '--system-site-packages', `${CACHE}python`)) return 'no virtual environment';
   }
-  if (!works(PYTHON, '-c', 'import celery, kombu.transport.redis')) return 'Python Celery cannot be imported';
-  writeFileSync(marker, wanted);
-  return '';
+  return usable() ? '' : 'Python Celery cannot be imported';
 }
 
 function attempt(install: () => string): string {

@@ -1,4 +1,4 @@
-import type { ResultCodec, ResultTuple } from '../../protocol/result.ts';
+import type { ResultCodec, ResultTuple, Stored } from '../../protocol/result.ts';
 import { CHORD_CLAIM_MS, type ChordPart, type ChordStore } from '../backend.ts';
 import { decodePart, encodePart, partPrefix } from '../chord-part.ts';
 import type { Link } from './link.ts';
@@ -55,9 +55,12 @@ export class RedisChords implements ChordStore {
       ordered ? 1 : 0,
       claim,
       CHORD_CLAIM_MS,
+      partPrefix(codec, part.taskId, 'SUCCESS'),
     ];
-    const members = (await link.retry((socket) => socket.run(ADD_TO_CHORD, this.#keys(groupId), args))) as
-      string[] | number | null;
+    const members = (await link.retry((socket) => {
+      const keys = this.#keys(groupId);
+      return codec.binary ? socket.runBuffer(ADD_TO_CHORD, keys, args) : socket.run(ADD_TO_CHORD, keys, args);
+    })) as Stored[] | number | null;
     if (typeof members === 'number') return 'claimed';
     return members?.map((member) => decodePart(codec, member));
   }

@@ -4,8 +4,8 @@ import { script, type Script } from '../../transports/redis/scripts.ts';
  * Stores results and tells who waits, but never over a success.
  * KEYS: one per result. ARGV: lifetime in seconds (0: for ever), then the values. Reply: how many were stored.
  *
- * The status stands first in what Python and we write, so a look at the beginning is enough for those. Text that is no
- * JSON is YAML: ours begins with the status, PyYAML's has it on a line of its own.
+ * The status stands first in what Python and we write, so a look at the beginning is enough for those, in JSON and in
+ * MessagePack. Text that is neither is YAML: ours begins with the status, PyYAML's has it on a line of its own.
  *
  * Source: `KeyValueStoreBackend._store_result`, `RedisBackend._set`. Differs: reading and writing are one step.
  */
@@ -13,11 +13,15 @@ export const STORE: Script = script(
   'STORE',
   `
 local stored = 0
+local packedStatus = string.char(166) .. 'status'
+local packedSuccess = packedStatus .. string.char(167) .. 'SUCCESS'
 for i = 1, #KEYS do
   local head = redis.call('GETRANGE', KEYS[i], 0, 40)
   local success = false
   if string.find(head, '^{"status": ?"') then
     success = string.find(head, '^{"status": ?"SUCCESS"') ~= nil
+  elseif (string.find(head, packedStatus, 1, true) or 9) <= 4 then
+    success = (string.find(head, packedSuccess, 1, true) or 9) <= 4
   elseif head ~= '' then
     local text = redis.call('GET', KEYS[i])
     local parsed, meta = pcall(cjson.decode, text)
@@ -69,7 +73,7 @@ return redis.status_reply('OK')`,
 
 /**
  * ARGV: lifetime, task id, place or +inf, member, what all members of this task begin with, 1 for a success, 1 for
- * ordered, claim, its milliseconds. Reply: nil, 1 where another run of the owner has the claim, or all members for whom
+ * ordered, claim, its milliseconds, what a success of this task begins with. Reply: nil, 1 where another run of the owner has the claim, or all members for whom
  * has to send the body.
  *
  * A member counts once, also when the task ran again and gave something else: a success replaces what is no success,
@@ -88,7 +92,7 @@ local prefix = ARGV[5]
 local counted = false
 for _, member in ipairs(present) do
   if string.sub(member, 1, #prefix) == prefix then
-    if ARGV[6] == '1' and string.find(member, '"SUCCESS"', #prefix, true) ~= #prefix + 2 then
+    if ARGV[6] == '1' and string.sub(member, 1, #ARGV[10]) ~= ARGV[10] then
       if ordered then redis.call('ZREM', KEYS[1], member) else redis.call('LREM', KEYS[1], 1, member) end
     else
       counted = true

@@ -1,4 +1,5 @@
 import { UsageError, type CeleryError } from '../../errors.ts';
+import type { Stored } from '../../protocol/result.ts';
 import { backoffMs } from '../../runtime/backoff.ts';
 import { sleep } from '../../runtime/clock.ts';
 import { deferred, type Deferred } from '../../runtime/deferred.ts';
@@ -14,7 +15,7 @@ import type { DriverContext } from '../../transports/transport.ts';
  * nothing stored in between is missed.
  */
 
-type Listener = (text: string) => void;
+type Listener = (text: Stored) => void;
 
 interface Channel {
   readonly listeners: Set<Listener>;
@@ -32,7 +33,8 @@ export class Subscriptions {
   readonly #address: RedisAddress;
   readonly #settings: RedisSettings;
   readonly #context: DriverContext;
-  readonly #read: (keys: readonly string[]) => Promise<(string | null)[]>;
+  readonly #read: (keys: readonly string[]) => Promise<(Stored | null)[]>;
+  readonly #binary: boolean;
   readonly #channels = new Map<string, Channel>();
   readonly #stop = new AbortController();
   #dropped = new Set<string>();
@@ -44,12 +46,14 @@ export class Subscriptions {
     address: RedisAddress,
     settings: RedisSettings,
     context: DriverContext,
-    read: (keys: readonly string[]) => Promise<(string | null)[]>,
+    read: (keys: readonly string[]) => Promise<(Stored | null)[]>,
+    binary: boolean,
   ) {
     this.#address = address;
     this.#settings = settings;
     this.#context = context;
     this.#read = read;
+    this.#binary = binary;
   }
 
   /** Resolves when the channel is subscribed and what was stored before has been reported. */
@@ -105,7 +109,8 @@ export class Subscriptions {
     while (!this.#stop.signal.aborted && this.#channels.size > 0) {
       try {
         const socket = await RedisSocket.open(this.#address, this.#settings, this.#context, this.#stop.signal);
-        socket.onMessage((key, text) => this.#push(key, text));
+        if (this.#binary) socket.onMessageBuffer((key, body) => this.#push(key.toString(), body));
+        else socket.onMessage((key, text) => this.#push(key, text));
         for (const channel of this.#channels.values()) channel.state = 'new';
         this.#dropped.clear();
         this.#socket = socket;
@@ -130,14 +135,14 @@ export class Subscriptions {
       this.#context.log.warn({ error }, 'waiting for results was interrupted; connecting again');
   }
 
-  #push(key: string, text: string): void {
+  #push(key: string, text: Stored): void {
     const channel = this.#channels.get(key);
     if (!channel) return;
     channel.pushed++;
     this.#tell(channel.listeners, text);
   }
 
-  #tell(listeners: ReadonlySet<Listener>, text: string): void {
+  #tell(listeners: ReadonlySet<Listener>, text: Stored): void {
     for (const listener of [...listeners]) {
       try {
         listener(text);

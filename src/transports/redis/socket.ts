@@ -17,6 +17,7 @@ export interface RedisClient {
   connect(): Promise<void>;
   disconnect(): void;
   call(command: string, ...args: Argument[]): Promise<unknown>;
+  callBuffer(command: string, ...args: Argument[]): Promise<unknown>;
   pipeline(commands: unknown[][]): { exec(): Promise<[error: Error | null, reply: unknown][] | null> };
   psubscribe(...patterns: string[]): Promise<unknown>;
   punsubscribe(...patterns: string[]): Promise<unknown>;
@@ -133,6 +134,11 @@ export class RedisSocket {
     }
   }
 
+  /** As `call()`, with texts of the reply as Buffers. */
+  async callBuffer(name: string, ...args: Argument[]): Promise<unknown> {
+    return this.#counted(name, () => this.#client.callBuffer(name, ...args));
+  }
+
   #progress(): void {
     this.#answered++;
     this.lastReplyMs = this.#context.clock.monotonic();
@@ -157,6 +163,16 @@ export class RedisSocket {
       this.#progress();
     }
     return this.call('EVAL', script.text, keys.length, ...keys, ...args);
+  }
+
+  /** As `run()`, with texts of the reply as Buffers. */
+  async runBuffer(script: Script, keys: readonly string[], args: readonly Argument[]): Promise<unknown> {
+    try {
+      return await this.callBuffer('EVALSHA', script.sha, keys.length, ...keys, ...args);
+    } catch (error) {
+      if (replyCode((error as CeleryError).cause) !== 'NOSCRIPT') throw error;
+    }
+    return this.callBuffer('EVAL', script.text, keys.length, ...keys, ...args);
   }
 
   /** Sends several commands in one write; each has its reply or its error. */
@@ -211,6 +227,10 @@ export class RedisSocket {
 
   onPatternMessage(listener: (pattern: string, channel: string, text: string) => void): void {
     this.#client.on('pmessage', listener as (...args: never[]) => void);
+  }
+
+  onMessageBuffer(listener: (channel: Buffer, body: Buffer) => void): void {
+    this.#client.on('messageBuffer', listener as (...args: never[]) => void);
   }
 
   onMessage(listener: (channel: string, text: string) => void): void {

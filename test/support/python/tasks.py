@@ -79,6 +79,17 @@ def request(self):
     }
 
 
+@app.task(name="py.fields", bind=True)
+def fields(self, *args, **kwargs):
+    """All that a message says about itself."""
+    names = """id task args kwargs lang shadow eta expires group group_index retries timelimit root_id parent_id argsrepr
+        kwargsrepr origin ignore_result replaced_task_nesting stamped_headers stamps callbacks errbacks chain chord headers
+        reply_to correlation_id is_eager called_directly"""
+    told = {name: getattr(self.request, name) for name in names.split()}
+    info = self.request.delivery_info
+    return {**told, "delivery_info": {key: info.get(key) for key in ("exchange", "routing_key", "priority", "redelivered")}}
+
+
 @app.task(name="py.busy")
 def busy(path):
     """Runs until the file is gone."""
