@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, beforeEach, describe, test } from 'vitest';
 import { missing } from '../support/available.ts';
+import { commandLine } from './django/command-line.ts';
 import { outages } from './django/outages.ts';
 import { compare, runs } from './django/runs.ts';
 import { PLACES, type Site } from './django/site.ts';
@@ -23,6 +24,7 @@ describe.each(Object.entries(PLACES))('django-celery-beat on %s', (name, { why, 
 
     tables(() => site);
     runs(() => site);
+    if (name === 'SQLite') commandLine(() => site);
     if (name !== 'SQLite') outages(() => site);
     if (missing('redis') === undefined) takeover(() => site);
   });
