@@ -1,6 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { callDict, chainDict, chordDict, groupDict, withLink } from '../../src/canvas/dict.ts';
+import { chordSize } from '../../src/canvas/leaves.ts';
 import { stampDict, type StampingVisitor, type StampValues } from '../../src/canvas/stamp.ts';
 import type { SignatureDict } from '../../src/protocol/task-message.ts';
 import { missing } from '../support/available.ts';
@@ -98,5 +99,24 @@ describe.skipIf(reason !== undefined)(`stamps${reason === undefined ? '' : ` (sk
       return JSON.stringify(ours) === JSON.stringify(plain(theirs[n])) ? [] : [{ one, ours, theirs: plain(theirs[n]) }];
     });
     expect(differing.slice(0, 2)).toEqual([]);
+  });
+
+  test('random canvases count for as many members of a chord as in Celery (CAN-15)', async () => {
+    const { deep } = fc.letrec<{ deep: SignatureDict }>((tie) => ({
+      deep: fc.oneof(
+        { maxDepth: 4, withCrossShrink: true },
+        leaf,
+        fc.array(tie('deep'), { minLength: 1, maxLength: 3 }).map((of) => chainDict(of)),
+        fc.array(tie('deep'), { maxLength: 3 }).map((of) => groupDict(of)),
+        fc.tuple(fc.array(tie('deep'), { maxLength: 3 }), tie('deep')).map(([of, body]) => chordDict(of, body)),
+      ),
+    }));
+    const all = fc.sample(deep, { seed: 20_261_125, numRuns: 2_000 });
+    const theirs = await pythonScript<number[]>('canvas_sizes.py', all);
+    expect(all.flatMap((dict, n) => (chordSize(dict) === theirs[n] ? [] : [[dict, theirs[n]]])).slice(0, 2)).toEqual(
+      [],
+    );
+    expect(Math.max(...theirs)).toBeGreaterThan(8);
+    expect(theirs).toContain(0);
   });
 });

@@ -18,6 +18,37 @@ def answer(request):
         return AbortableAsyncResult(request["id"], app=app).abort()
     if op == "meta":
         return app.backend.get_task_meta(request["id"])
+    if op == "facts":
+        one = app.AsyncResult(request["id"])
+        result = one.result
+        return {
+            "state": one.state,
+            "ready": one.ready(),
+            "successful": one.successful(),
+            "failed": one.failed(),
+            "result": [type(result).__name__, *map(str, result.args)] if isinstance(result, Exception) else result,
+            "traceback": one.traceback,
+            "done": one.date_done and one.date_done.timestamp(),
+            "name": one.name,
+            "args": one.args,
+            "kwargs": one.kwargs,
+            "worker": one.worker,
+            "retries": one.retries,
+            "queue": one.queue,
+        }
+    if op == "states":
+        from celery import states
+
+        rank = sorted(request["states"], key=states.precedence)
+        return [rank, *[sorted(one) for one in (states.READY_STATES, states.UNREADY_STATES, states.EXCEPTION_STATES,
+                                                states.PROPAGATE_STATES)]]
+    if op == "messages":
+        seen = []
+        sent = app.send_task(request["name"], request["args"], queue=request["queue"])
+        sent.get(timeout=30, on_message=lambda meta: seen.append([meta["status"], meta["result"]]))
+        return seen
+    if op == "forget":
+        return app.AsyncResult(request["id"]).forget()
     if op == "send":
         return app.send_task(request["name"], request["args"], queue=request["queue"]).as_tuple()
     result = result_from_tuple(request["tuple"], app=app)

@@ -228,6 +228,20 @@ def body(values, chord):
     return len(values)
 
 
+@app.task(name="py.progress", bind=True)
+def progress(self, n):
+    for done in range(n):
+        self.update_state(state="PROGRESS", meta={"done": done})
+        time.sleep(0.05)
+    return n
+
+
+@app.task(name="py.waits", bind=True, max_retries=3)
+def waits(self):
+    """In the state RETRY for a long time."""
+    raise self.retry(countdown=600, exc=KeyError("not yet"))
+
+
 @app.task(name="py.note")
 def note(*args):
     import redis
