@@ -2,6 +2,7 @@ import type { Celery } from '../app/celery.ts';
 import { parseAppSpec } from '../app/module-loader.ts';
 import { isPoolModule, poolFrom } from '../pools/custom.ts';
 import type { PoolFactory } from '../pools/names.ts';
+import type { AutoscalePolicy } from '../worker/autoscale.ts';
 import { CommandError, EXIT } from './exit.ts';
 import type { Session } from './session.ts';
 
@@ -22,4 +23,22 @@ export async function poolOf(
   if (!isPoolModule(spec)) return asked;
   const { module, exportName } = parseAppSpec(spec);
   return poolFrom(await session.loader.import(session.loader.resolve(module)), exportName, spec);
+}
+
+/**
+ * How `--autoscale` decides: the setting `workerAutoscaler` is `load`, `latency`, or a module and its export,
+ * `./scale.ts:policy`. Celery's own class is `load`.
+ */
+export async function autoscalePolicy(session: Session, app: Celery): Promise<'load' | 'latency' | AutoscalePolicy> {
+  const spec = app.conf.workerAutoscaler;
+  if (spec === 'load' || spec === 'celery.worker.autoscale:Autoscaler') return 'load';
+  if (spec === 'latency') return spec;
+  const { module, exportName } = parseAppSpec(spec);
+  const exports = await session.loader.import(session.loader.resolve(module));
+  const policy = exports[exportName ?? 'default'];
+  if (typeof policy === 'function') return policy as AutoscalePolicy;
+  throw new CommandError(`workerAutoscaler: ${spec} is no function`, {
+    exitCode: EXIT.usage,
+    hint: 'Expected load, latency, or a module and its export such as ./scale.ts:policy, a function (load) => children',
+  });
 }

@@ -23,7 +23,7 @@ import { LEVEL_NAMES, parseLevel } from './logging/levels.ts';
 import { logOutput } from './logging/log-file.ts';
 import { Printer } from './logging/printer.ts';
 import { textFormat } from './logging/text-format.ts';
-import { poolOf } from './worker-pool.ts';
+import { autoscalePolicy, poolOf } from './worker-pool.ts';
 import { moreNames, positiveNumber, seconds, wholeNumber } from './options.ts';
 import type { Session } from './session.ts';
 import { withUserOptions } from './user-options.ts';
@@ -210,7 +210,6 @@ function workerOptions(
     concurrency: flags.concurrency,
     pool,
     slots: flags.slots,
-    autoscale: flags.autoscale,
     maxTasksPerChild: flags.maxTasksPerChild,
     maxMemoryPerChild: flags.maxMemoryPerChild,
     appModule: {
@@ -245,7 +244,8 @@ async function runWorker(
 ): Promise<number> {
   const { io } = session;
   const pool = await poolOf(session, app, flags.pool);
-  const worker = new Worker(app, workerOptions(session, app, flags, settings, pool));
+  const autoscale = flags.autoscale && { ...flags.autoscale, policy: await autoscalePolicy(session, app) };
+  const worker = new Worker(app, { ...workerOptions(session, app, flags, settings, pool), autoscale });
   // Selected here too, so that the banner shows what will be consumed.
   if (flags.queues?.length) app.queues.select(flags.queues);
   if (flags.excludeQueues?.length) app.queues.deselect(flags.excludeQueues);

@@ -1,6 +1,7 @@
 import type { Celery } from '../../src/index.ts';
 import { AsyncPool } from '../../src/pools/async.ts';
 import type { PoolOptions } from '../../src/pools/names.ts';
+import type { AutoscalePolicy } from '../../src/worker/autoscale.ts';
 import type { Job, Pool } from '../../src/pools/pool.ts';
 import type { Outcome } from '../../src/app/trace.ts';
 import type { Cancellation } from '../../src/runtime/cancellation.ts';
@@ -21,3 +22,6 @@ export class CountingPool extends AsyncPool implements Pool {
 }
 
 export const halfAPool = (): unknown => ({ size: 1, run() {} });
+
+/** A policy of somebody else's. */
+export const byTheHour: AutoscalePolicy = ({ min }) => min;

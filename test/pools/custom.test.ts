@@ -8,7 +8,7 @@ import { poolFrom } from '../../src/pools/custom.ts';
 import type { Logger } from '../../src/runtime/logger.ts';
 import { silentLogger } from '../../src/runtime/logger.ts';
 import { testIo } from '../cli/io.ts';
-import { poolOf } from '../../src/cli/worker-pool.ts';
+import { autoscalePolicy, poolOf } from '../../src/cli/worker-pool.ts';
 import { Session } from '../../src/cli/session.ts';
 import * as exported from './counting-pool.ts';
 import { CountingPool } from './counting-pool.ts';
@@ -68,6 +68,19 @@ describe('a pool of your own', () => {
     expect(() => poolFrom(exported, 'nothing', './p.ts:nothing')).toThrow(ImproperlyConfigured);
     expect(() => workerWith({ pool: 'unknown' })).toThrow('no pool is named "unknown"');
   });
+});
+
+test('workerAutoscaler is a name, or a function of a module', async () => {
+  const file = fileURLToPath(new URL('./counting-pool.ts', import.meta.url));
+  const policyOf = async (workerAutoscaler?: string): Promise<unknown> => {
+    await using app = new Celery({ broker: 'memory://', env: {}, ...(workerAutoscaler && { workerAutoscaler }) });
+    return autoscalePolicy(new Session(testIo().io), app);
+  };
+  expect(await policyOf()).toBe('load');
+  expect(await policyOf('latency')).toBe('latency');
+  const policy = (await policyOf(`${file}:byTheHour`)) as (load: object) => number;
+  expect(policy({ min: 2, quantity: 9 })).toBe(2);
+  await expect(policyOf(`${file}:nothing`)).rejects.toThrow('is no function');
 });
 
 describe('the setting workerPool', () => {

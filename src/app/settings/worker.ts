@@ -251,9 +251,9 @@ export const WORKER_SETTINGS: SettingsOf<WorkerSettings> = {
     type: 'text',
     default: 'celery.worker.autoscale:Autoscaler',
     unit: 'path',
-    meaning: 'Autoscaler class',
+    meaning: 'How `--autoscale` decides: load, latency, or a module and its export; Celery’s class is load',
     flag: '--autoscale',
-    status: 'accepted',
+    status: 'used',
   },
   workerConsumer: {
     type: 'text',
