@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { expect, test } from 'vitest';
 import type { SignatureDict } from '../protocol/task-message.ts';
-import { callDict, chainDict, chordDict, groupDict, withArgs, withLink, withOptions } from './dict.ts';
+import { callDict, chainDict, chordDict, groupDict, headerOf, withArgs, withLink, withOptions } from './dict.ts';
 import { freeze } from './freeze.ts';
 import { chunksDict, mapDict, starmapDict } from './many.ts';
 import { plan } from './plan.ts';
@@ -160,10 +160,16 @@ function planned(dict: SignatureDict, options: Record<string, unknown> = {}): un
   }));
 }
 
+/** A replacer: the order in which options were written does not matter. */
+function sorted(_key: string, value: unknown): unknown {
+  if (value === null || typeof value !== 'object' || Array.isArray(value)) return value;
+  return Object.fromEntries(Object.entries(value).toSorted(([a], [b]) => (a < b ? -1 : 1)));
+}
+
 /** Ids by order of appearance: on the other side delivery tags used some up. */
 function numbered(sent: unknown): unknown {
   const seen = new Map<string, string>();
-  const text = JSON.stringify(sent).replace(/00000000-0000-4000-8000-\d{12}/g, (found) => {
+  const text = JSON.stringify(sent, sorted).replace(/00000000-0000-4000-8000-\d{12}/g, (found) => {
     if (!seen.has(found)) seen.set(found, `id-${seen.size + 1}`);
     return seen.get(found) as string;
   });
@@ -183,6 +189,17 @@ const PLANS: [string, SignatureDict, Record<string, unknown>][] = [
 
 test.each(PLANS)('%s is sent as Python sends it', (name, dict, options) => {
   expect(numbered(planned(dict, options))).toEqual(numbered(sentBy(name)));
+});
+
+test('a header that is sent later names no group: Celery 5.2 sends it with an id of its own', () => {
+  const header = [chainDict([add(1, 1), mul(2)]), chordDict([add(3, 3)], chainDict([xsum, mul(4)]))];
+  const [first] = plan(chainDict([same, chordDict(header, xsum)]), {}, counted()).calls;
+  const [chord] = first?.options['chain'] as [SignatureDict];
+  expect(JSON.stringify(headerOf(chord))).not.toContain('"group_id"');
+  const sent = plan(chord, {}, counted());
+  const groupId = sent.chords[0]?.groupId;
+  const ends = sent.calls.map(({ options }) => (options['chain'] as SignatureDict[] | undefined)?.[0]?.options);
+  expect(ends[0]).toMatchObject({ group_id: groupId, group_index: 0 });
 });
 
 test('where the backend cannot count, a chord is its header, and before it the task that waits for it', () => {

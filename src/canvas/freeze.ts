@@ -21,7 +21,7 @@ export interface Place {
   readonly taskId?: string | undefined;
   readonly parent?: ResultTuple | null | undefined;
   readonly rootId?: string | undefined;
-  /** `named`: the group's id is written too. Celery writes it on the last step of a chain only, and again when sending. */
+  /** `named`: the group's id is written too. Members get it when they are sent: a header that Celery 5.2 sends has another id. */
   readonly group?:
     | {
         readonly id: string;
@@ -78,7 +78,7 @@ function freezeChain(dict: SignatureDict, options: FreezeOptions, place: Place):
   let parent = place.parent ?? null;
   let result: ResultTuple | undefined;
   const tasks = steps.map((step, at) => {
-    const own = at === last ? { group: within && { ...within, named: true }, chord } : {};
+    const own = at === last ? { group: within, chord } : {};
     const frozen = freeze(step, options, {
       ...own,
       taskId: ids[at],
@@ -118,7 +118,7 @@ function freezeGroup(dict: SignatureDict, options: FreezeOptions, place: Place):
   const outer = place.group !== undefined && place.group.index !== undefined ? place.group.id : undefined;
   const tasks = flattened(tasksOf(dict)).map((task, index) => {
     const frozen = freeze(task, options, {
-      group: { id: outer ?? id, index, named: outer !== undefined },
+      group: { id: outer ?? id, index, named: false },
       chord: place.chord,
       rootId: place.rootId,
       parent: place.parent,
@@ -151,8 +151,7 @@ function freezeChord(dict: SignatureDict, options: FreezeOptions, place: Place):
   const withoutParent = freeze(bodyOf(dict), options, {
     taskId: bodyId,
     rootId: place.rootId,
-    group:
-      place.group === undefined ? { id: headerId, index: undefined, named: true } : { ...place.group, named: true },
+    group: place.group ?? { id: headerId, index: undefined, named: true },
     chord: place.chord,
   });
   const header = freezeGroup(groupDict(headerOf(dict)), options, {

@@ -97,7 +97,10 @@ class Planner {
     }
     const { chord: _chord, group_index: _index, ...own } = withoutIdentity(frozen.options);
     const shared = { ...own, group_id: frozen.options['task_id'] };
-    for (const task of tasksOf(frozen)) this.start(isChain(task) ? task : withOptions(task, shared), rest);
+    for (const task of tasksOf(frozen)) {
+      const member = inGroup(task, frozen.options['task_id'] as string);
+      this.start(isChain(member) ? member : withOptions(member, shared), rest);
+    }
   }
 
   #chain(frozen: SignatureDict, options: WireOptions): void {
@@ -137,6 +140,21 @@ class Planner {
     const header = native ? members.map((member) => withChord(member, body)) : members;
     this.#group({ ...groupDict(header), options: { ...settled, task_id: groupId } }, shared);
   }
+}
+
+/** Writes the group's id on whatever yields the member's result. */
+function inGroup(member: SignatureDict, groupId: string): SignatureDict {
+  if (isChain(member)) {
+    const steps = tasksOf(member);
+    const last = steps.at(-1);
+    if (last === undefined) return member;
+    return { ...member, kwargs: { ...member.kwargs, tasks: [...steps.slice(0, -1), inGroup(last, groupId)] } };
+  }
+  if (isChord(member)) return { ...member, kwargs: { ...member.kwargs, body: inGroup(bodyOf(member), groupId) } };
+  if (isGroup(member)) {
+    return { ...member, kwargs: { ...member.kwargs, tasks: tasksOf(member).map((task) => inGroup(task, groupId)) } };
+  }
+  return withOptions(member, { group_id: groupId });
 }
 
 /** What the chord is followed by follows its body. */

@@ -1,9 +1,9 @@
 import { readFileSync } from 'node:fs';
 import type { Redis } from 'ioredis';
-import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
+import { afterAll, beforeAll, beforeEach, expect } from 'vitest';
 import type { ResultBackend, ResultRecord } from '../../src/backends/backend.ts';
 import { createBackend } from '../../src/backends/redis.ts';
-import { context, startRedis, until, type RedisServer } from './redis-support.ts';
+import { context, type RedisServer, startRedis, test, until } from './redis-support.ts';
 
 let server: RedisServer;
 let raw: Redis;

@@ -1,10 +1,10 @@
-import { afterAll, beforeAll, describe, test } from 'vitest';
+import { afterAll, beforeAll } from 'vitest';
 import { createBackend } from '../../src/backends/redis.ts';
 import { resultCodec } from '../../src/protocol/result.ts';
 import { createSerializers } from '../../src/serializers/registry.ts';
 import { backendContract } from '../../src/testing/backend-contract.ts';
 import { transportContract } from '../../src/testing/transport-contract.ts';
-import { context, startRedis, transport, type RedisServer } from './redis-support.ts';
+import { context, describe, type RedisServer, startRedis, test, transport } from './redis-support.ts';
 
 let server: RedisServer;
 beforeAll(async () => {

@@ -3,7 +3,7 @@ import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { Redis } from 'ioredis';
-import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest';
+import { afterAll, afterEach, beforeAll, beforeEach, expect } from 'vitest';
 import { CeleryError } from '../../src/errors.ts';
 import { sleep, systemClock } from '../../src/runtime/clock.ts';
 import type { Connection, Delivery, Transport } from '../../src/transports/transport.ts';
@@ -12,12 +12,13 @@ import {
   message,
   queue,
   recordingLog,
+  type RedisServer,
   startRedis,
+  test,
   text,
   to,
   transport,
   until,
-  type RedisServer,
 } from './redis-support.ts';
 
 let server: RedisServer;

@@ -2,22 +2,24 @@ import { execFileSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Redis } from 'ioredis';
-import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import { afterAll, beforeAll, beforeEach, expect } from 'vitest';
 import { exchange, queue as makeQueue } from '../../src/messaging/entity.ts';
 import { controlExchange, nodeQueue, replyExchange, replyQueue } from '../../src/messaging/pidbox.ts';
 import type { Delivery } from '../../src/transports/transport.ts';
 import {
   collect,
+  describe,
   freePort,
   message,
   queue,
   recordingLog,
+  type RedisServer,
   startRedis,
+  test,
   text,
   to,
   transport,
   until,
-  type RedisServer,
 } from './redis-support.ts';
 
 let server: RedisServer;
