@@ -4,14 +4,14 @@ import { callDict, chainDict, chordDict, groupDict, withLink } from '../../src/c
 import { chordSize } from '../../src/canvas/leaves.ts';
 import { stampDict, type StampingVisitor, type StampValues } from '../../src/canvas/stamp.ts';
 import type { SignatureDict } from '../../src/protocol/task-message.ts';
-import { missing } from '../support/available.ts';
+import { missing, olderThan } from '../support/available.ts';
 import { pythonScript } from '../support/python.ts';
 
 /*
  * Random canvases, stamped here and by Celery: the same stamps on the same parts, visited in the same order.
  */
 
-const reason = missing('python');
+const reason = missing('python') ?? olderThan(5, 3);
 
 const leaf = fc.constantFrom('a', 'b', 'c').map((name) => callDict(`t.${name}`, [1]));
 const { canvas } = fc.letrec<{ canvas: SignatureDict }>((tie) => ({

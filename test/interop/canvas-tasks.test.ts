@@ -11,7 +11,7 @@ import {
 } from '../../src/index.ts';
 import { Worker } from '../../src/worker/index.ts';
 import { startRedis, type RedisServer } from '../drivers/redis-support.ts';
-import { missing } from '../support/available.ts';
+import { missing, olderThan } from '../support/available.ts';
 import { canvasTasks } from '../support/canvas.ts';
 import { pythonCalls, pythonResults, pythonWorker, type PythonSide, type PythonWorker } from '../support/python.ts';
 import { until } from '../support/until.ts';
@@ -196,7 +196,9 @@ describe.skipIf(reason !== undefined)(`tasks on Redis${reason === undefined ? ''
     ['py', 'py'],
   ];
 
-  test.each(SWAPS)('a %s task is replaced by one of %s: alone, in chains, in chords (DEF-16)', async (lang, by) => {
+  // Celery 5.2 loses a replaced member's place in its chord.
+  const replacing = SWAPS.filter(([lang]) => lang === 'ts' || olderThan(5, 3) === undefined);
+  test.each(replacing)('a %s task is replaced by one of %s: alone, in chains, in chords (DEF-16)', async (lang, by) => {
     const swap = (label: string): AnySignature => immutable(lang, 'swap', `${by}.step`, QUEUES[by], label);
     const fan = immutable(lang, 'fan', `${by}.step`, QUEUES[by], ['a', 'b']);
     const end = (label: string): AnySignature => step(other(by), 'step', label);
@@ -238,7 +240,7 @@ describe.skipIf(reason !== undefined)(`tasks on Redis${reason === undefined ? ''
     expect(await theirs.get({ timeout })).toBe('stopped early');
   });
 
-  test('stamps go through retries, replacing and chains, and are stored (STA-4)', async () => {
+  test.skipIf(olderThan(5, 3))('stamps go through retries, replacing and chains, and are stored (STA-4)', async () => {
     const stamped = (signature: AnySignature): AnySignature =>
       (signature as unknown as { stamp(stamps: object): AnySignature }).stamp({ tenant: 'acme', run: [1, 2] });
     // A task that Python replaces loses its stamps there.

@@ -3,14 +3,14 @@ import { fileURLToPath } from 'node:url';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { crontab, every, UsageError } from '../../src/index.ts';
-import { missing } from '../support/available.ts';
+import { missing, olderThan } from '../support/available.ts';
 import { PYTHON } from '../support/global-setup.ts';
 
 /*
  * Next runs as real Celery computes them, for random specifications and moments, around changes of the clock too.
  */
 
-const reason = missing('python');
+const reason = missing('python') ?? olderThan(5, 5);
 const SCRIPT = fileURLToPath(new URL('../support/python/crontab_next.py', import.meta.url));
 const SEED = 20_261_125;
 const CASES = 10_000;

@@ -10,7 +10,7 @@ import { until } from '../support/until.ts';
  * Flower, the monitor that most Celery installations run, beside our workers on a real Redis.
  */
 
-const reason = missing('redis') ?? missing('python');
+const reason = missing('redis') ?? missing('python') ?? missing('flower');
 
 interface FlowerTask {
   readonly uuid: string;

@@ -4,7 +4,7 @@ import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { every } from '../../src/index.ts';
 import { Zone } from '../../src/schedules/zone.ts';
-import { missing } from '../support/available.ts';
+import { missing, olderThan } from '../support/available.ts';
 import { PYTHON } from '../support/global-setup.ts';
 
 /*
@@ -15,7 +15,7 @@ import { PYTHON } from '../support/global-setup.ts';
  * aligned to days counts days in both.
  */
 
-const reason = missing('python');
+const reason = missing('python') ?? olderThan(5, 5);
 const SCRIPT = fileURLToPath(new URL('../support/python/interval_next.py', import.meta.url));
 const SEED = 20_261_125;
 const CASES = 4000;

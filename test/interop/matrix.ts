@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { Celery, CeleryError, RemoteError, type CeleryOptions } from '../../src/index.ts';
 import { Worker } from '../../src/worker/index.ts';
+import { olderThan } from '../support/available.ts';
 import { celeryCli, pythonCalls, pythonWorker, type PythonSide, type PythonWorker } from '../support/python.ts';
 import { until } from '../support/until.ts';
 
@@ -30,6 +31,8 @@ function india(ms: number): string {
  * Real Python Celery on the other side of a real broker. Python consumes the queue `celery`, we consume `ts`.
  */
 export function interopMatrix(name: string, reason: string | undefined, meet: () => Promise<Meeting>): void {
+  const old = olderThan(5, 3) !== undefined;
+  const compressions = ['gzip', 'bzip2', 'lzma', 'brotli', ...(old ? [] : ['zstd'])];
   describe.skipIf(reason !== undefined)(
     `interop on ${name}${reason === undefined ? '' : ` (skipped: ${reason})`}`,
     () => {
@@ -104,7 +107,7 @@ export function interopMatrix(name: string, reason: string | undefined, meet: ()
           expect(await Promise.all(handles.map((handle) => handle.get({ timeout: '20s' })))).toEqual(VALUES);
         });
 
-        test('types that JSON has not', async () => {
+        test.skipIf(old)('types that JSON has not', async () => {
           const args = [2n ** 80n, NaN, Infinity, new Date('2026-01-02T03:04:05.678Z'), Uint8Array.of(1, 2, 255)];
           const handle = await app.send<[[string, unknown][], object]>('py.describe', args, {
             kwargs: { key: 'word' },
@@ -119,7 +122,7 @@ export function interopMatrix(name: string, reason: string | undefined, meet: ()
           expect(kwargs).toEqual({ key: 'str' });
         });
 
-        test.each(['gzip', 'bzip2', 'lzma', 'brotli', 'zstd'])('a body compressed with %s', async (compression) => {
+        test.each(compressions)('a body compressed with %s', async (compression) => {
           const text = 'long enough to be worth it '.repeat(200);
           const handle = await app.send('py.echo', [text], { compression });
           expect(await handle.get({ timeout: '20s' })).toBe(text);
@@ -127,7 +130,7 @@ export function interopMatrix(name: string, reason: string | undefined, meet: ()
 
         test('a failure keeps type, message and traceback', async () => {
           const handle = await app.send('py.fail', ['it broke']);
-          const error: unknown = await handle.get({ timeout: '20s' }).catch((failure: unknown) => failure);
+          const error: unknown = await handle.get({ timeout: '30s' }).catch((failure: unknown) => failure);
           expect(CeleryError.is(error)).toBe(true);
           expect(error).toBeInstanceOf(RemoteError);
           const { type, module, args, traceback } = error as RemoteError;
@@ -149,7 +152,7 @@ export function interopMatrix(name: string, reason: string | undefined, meet: ()
           expect(handle.id).toBe('my-own-id');
           const seen = await handle.get({ timeout: '20s' });
           expect(seen).toMatchObject({ id: 'my-own-id', root_id: 'my-own-id', timelimit: [90, 60], priority: 3 });
-          expect(seen['headers']).toMatchObject({ tenant: 'acme' });
+          if (!old) expect(seen['headers']).toMatchObject({ tenant: 'acme' });
           expect(seen['origin']).toMatch(/^gen\d+@/);
           expect((seen['started'] as number) * 1000).toBeGreaterThanOrEqual(beforeMs + 1000);
         });
@@ -213,7 +216,7 @@ export function interopMatrix(name: string, reason: string | undefined, meet: ()
           });
         });
 
-        test.each(['gzip', 'bzip2', 'lzma', 'brotli', 'zstd'])('a body compressed with %s', async (compression) => {
+        test.each(compressions)('a body compressed with %s', async (compression) => {
           const text = 'long enough to be worth it '.repeat(200);
           const [outcome] = await pythonCalls(side, [
             { name: 'ts.echo', args: [text], options: { ...options, compression } },
@@ -354,7 +357,7 @@ export function interopMatrix(name: string, reason: string | undefined, meet: ()
         });
 
         test('a task is revoked by Python before it runs here', async () => {
-          const handle = await app.send('ts.ran', ['revoked'], { queue: 'ts', countdown: '3s' });
+          const handle = await app.send('ts.ran', ['revoked'], { queue: 'ts', countdown: '8s' });
           const { code } = await celeryCli(side, 'control', 'revoke', handle.id);
           expect([0, 69]).toContain(code);
           const error: unknown = await handle.get({ timeout: '20s' }).catch((failure: unknown) => failure);

@@ -10,10 +10,20 @@ import type { Available } from './available.ts';
  */
 
 const CACHE = fileURLToPath(new URL('../../.cache/', import.meta.url));
-export const PYTHON: string = `${CACHE}python/bin/python`;
+/** Another Celery than the newest: `CELERIAC_CELERY=5.2.7 npm test`. CONTRIBUTING.md says what an old one cannot do. */
+const CELERY = process.env['CELERIAC_CELERY'] ?? '5.6.*';
+const VENV = `${CACHE}${CELERY === '5.6.*' ? 'python' : `python-${CELERY}`}`;
+export const PYTHON: string = `${VENV}/bin/python`;
+/** What pip would choose for the oldest Celery came out after it and does not go with it. */
+const OF_ITS_TIME = {
+  'kombu==5.2.4': 'kombu',
+  'redis<5': 'redis',
+  'amqp<5.3': 'amqp',
+  'setuptools<81': 'pkg_resources',
+};
 /** Packages, and the module by which each is known to be there. */
 const PYTHON_PACKAGES: Readonly<Record<string, string>> = {
-  'celery[redis]==5.6.*': 'redis',
+  [`celery[redis]==${CELERY}`]: 'redis',
   packaging: 'packaging',
   brotli: 'brotli',
   'backports.zstd': 'backports.zstd',
@@ -24,7 +34,21 @@ const PYTHON_PACKAGES: Readonly<Record<string, string>> = {
   'django-celery-beat': 'django_celery_beat',
   flower: 'flower',
   msgpack: 'msgpack',
+  ...(CELERY.startsWith('5.2') ? OF_ITS_TIME : {}),
 };
+
+const DEBIAN_PACKAGES = [
+  'python3-celery',
+  'python3-redis',
+  'python3-packaging',
+  'python3-brotli',
+  'python3-ephem',
+  'python3-sqlalchemy',
+  'python3-psycopg2',
+  'python3-pymysql',
+  'python3-django-celery-beat',
+  'python3-msgpack',
+];
 
 function works(command: string, ...args: string[]): boolean {
   return spawnSync(command, args, { stdio: 'ignore' }).status === 0;
@@ -70,13 +94,13 @@ function python(): string {
     if (works(PYTHON, '-c', complete)) return '';
   } else {
     mkdirSync(CACHE, { recursive: true });
-    rmSync(`${CACHE}python`, { recursive: true, force: true });
-    if (!works('python3', '-m', 'venv', `${CACHE}python`)) {
+    rmSync(VENV, { recursive: true, force: true });
+    if (!works('python3', '-m', 'venv', VENV)) {
       if (mayInstall()) aptInstall('python3', 'python3-venv');
-      if (!works('python3', '-m', 'venv', `${CACHE}python`)) return 'python3 with venv is not installed';
+      if (!works('python3', '-m', 'venv', VENV)) return 'python3 with venv is not installed';
     }
   }
-  console.log('installing Python Celery into .cache/python …');
+  console.log(`installing Python Celery into ${VENV} …`);
   const pip = spawnSync(
     PYTHON,
     ['-m', 'pip', 'install', '--quiet', '--disable-pip-version-check', ...Object.keys(PYTHON_PACKAGES)],
@@ -85,12 +109,19 @@ function python(): string {
     },
   );
   if (pip.status !== 0 && !usable()) {
-    rmSync(`${CACHE}python`, { recursive: true, force: true });
+    rmSync(VENV, { recursive: true, force: true });
     if (!mayInstall()) return `Python Celery could not be installed: ${pip.stderr.trim().split('\n').at(-1) ?? ''}`;
-    aptInstall('python3-celery', 'python3-redis');
-    if (!works('python3', '-m', 'venv', '--system-site-packages', `${CACHE}python`)) return 'no virtual environment';
+    console.log('pip has no Celery: Debian’s …');
+    aptInstall('python3-venv', ...DEBIAN_PACKAGES);
+    // Debian's own Python: another one on the PATH does not see its packages.
+    if (!works('/usr/bin/python3', '-m', 'venv', '--system-site-packages', VENV)) return 'no virtual environment';
   }
   return usable() ? '' : 'Python Celery cannot be imported';
+}
+
+function celeryVersion(): number[] {
+  const text = execFileSync(PYTHON, ['-c', 'import celery; print(celery.__version__)'], { encoding: 'utf8' });
+  return text.trim().split('.').map(Number);
 }
 
 function attempt(install: () => string): string {
@@ -102,7 +133,7 @@ function attempt(install: () => string): string {
 }
 
 export default function setup(project: TestProject): () => void {
-  const available: Available = {
+  const needed = {
     redis: attempt(server('redis-server', 'redis-server')),
     rabbitmq: attempt(server('rabbitmq-server', 'rabbitmq-server')),
     postgresql: attempt(server('/usr/lib/postgresql/*/bin/postgres', 'postgresql')),
@@ -112,10 +143,17 @@ export default function setup(project: TestProject): () => void {
     fish: attempt(server('fish', 'fish')),
     python: attempt(python),
   };
-  const absent = Object.values(available).filter((reason) => reason !== '');
-  if (absent.length > 0 && process.env['CI']) throw new Error(`needed in CI: ${absent.join('; ')}`);
-  project.provide('available', available);
+  const lacking = Object.values(needed).filter((reason) => reason !== '');
+  if (lacking.length > 0 && process.env['CI']) throw new Error(`needed in CI: ${lacking.join('; ')}`);
+  const flower = needed.python || works(PYTHON, '-c', 'import flower') ? '' : 'flower is not installed (pip has it)';
+  const absent = flower === '' ? lacking : [...lacking, flower];
+  project.provide('available', { ...needed, flower } satisfies Available);
+  const celery = needed.python === '' ? celeryVersion() : [];
+  project.provide('celery', celery);
   return () => {
     for (const reason of absent) console.warn(`\nSKIPPED, because something is missing: ${reason}\n`);
+    if (celery.length > 0 && (celery[1] ?? 0) < 6) {
+      console.warn(`\nSKIPPED: what Celery ${celery.join('.')} cannot do yet\n`);
+    }
   };
 }
