@@ -2,6 +2,7 @@ import type { ResultBackend } from '../backends/backend.ts';
 import { openBackend, type CreateBackend } from '../backends/drivers.ts';
 import { ImproperlyConfigured, UsageError } from '../errors.ts';
 import { resultCodec } from '../protocol/result.ts';
+import { CachingBackend } from '../result/caching-backend.ts';
 import { RetryingBackend } from '../result/retrying-backend.ts';
 import { openTransport } from '../transports/drivers.ts';
 import { failover } from '../transports/failover.ts';
@@ -93,14 +94,17 @@ export class Connections {
       codec: resultCodec(serializers, conf.resultSerializer, conf.resultAcceptContent ?? conf.acceptContent),
       broker: resultBroker(this.#app),
     };
-    const backend = await (create ?? openBackend)(url, options, this.#driverContext());
-    if (!conf.resultBackendAlwaysRetry) return backend;
-    return new RetryingBackend(backend, {
-      maxRetries: conf.resultBackendMaxRetries ?? Infinity,
-      baseMs: conf.resultBackendBaseSleepBetweenRetriesMs,
-      capMs: conf.resultBackendMaxSleepBetweenRetriesMs,
-      ...this.#driverContext(),
-    });
+    let backend = await (create ?? openBackend)(url, options, this.#driverContext());
+    if (conf.resultBackendAlwaysRetry) {
+      backend = new RetryingBackend(backend, {
+        maxRetries: conf.resultBackendMaxRetries ?? Infinity,
+        baseMs: conf.resultBackendBaseSleepBetweenRetriesMs,
+        capMs: conf.resultBackendMaxSleepBetweenRetriesMs,
+        ...this.#driverContext(),
+      });
+    }
+    const { resultCacheMax: most } = conf;
+    return most < 0 ? backend : new CachingBackend(backend, most || Infinity);
   }
 
   #driverContext(): DriverContext {

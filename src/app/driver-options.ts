@@ -61,6 +61,7 @@ type RedisSettings = Pick<
   | 'resultBackendTransportOptions'
   | 'redisBackendUseSsl'
   | 'redisHost'
+  | 'redisMaxConnections'
   | 'redisPort'
   | 'redisDb'
   | 'redisUsername'
@@ -89,6 +90,7 @@ export function backendOptions(url: string, conf: RedisSettings): TransportOptio
     socket_connect_timeout: conf.redisSocketConnectTimeout,
     socket_keepalive: conf.redisSocketKeepalive || null,
     client_name: conf.redisClientName,
+    max_connections: conf.redisMaxConnections,
     health_check_interval: conf.redisBackendHealthCheckInterval,
     credential_provider: conf.redisBackendCredentialProvider,
   };

@@ -78,6 +78,7 @@ export class Publisher {
       log: app.log,
       transport: () => app.writeTransport(),
       connectTimeoutMs: (app.conf.brokerConnectionTimeout ?? 4) * 1000,
+      closesIdle: !app.conf.brokerPoolLimit,
     });
   }
 

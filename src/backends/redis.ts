@@ -46,7 +46,7 @@ interface Writes {
 class RedisBackend implements ResultBackend {
   readonly name = 'redis';
   readonly displayUrl: string;
-  readonly capabilities: BackendCapabilities = CAPABILITIES;
+  readonly capabilities: BackendCapabilities;
   readonly chords: RedisChords;
   readonly #link: Link;
   readonly #subscriptions: Subscriptions;
@@ -60,6 +60,9 @@ class RedisBackend implements ResultBackend {
     const settings = redisSettings(options.transportOptions);
     const address = parseRedisUrl(url, settings);
     this.displayUrl = maskUrl(url);
+    // With a single connection there is none to subscribe on: whoever waits asks.
+    this.capabilities =
+      options.transportOptions['max_connections'] === 1 ? { ...CAPABILITIES, push: false } : CAPABILITIES;
     this.#context = context;
     this.#codec = options.codec ?? JSON_RESULTS;
     this.#prefix = keyPrefix(settings.globalKeyprefix);

@@ -30,6 +30,8 @@ export const DEFAULT_PUBLISH_RETRY: PublishRetry = {
 };
 
 export interface ProducerOptions extends LinksOptions {
+  /** The connection is closed whenever nothing is on its way. @default false */
+  readonly closesIdle?: boolean;
   readonly log: Logger;
 }
 
@@ -208,7 +210,14 @@ export class Producer {
   #finish(attempt: Attempt): void {
     this.#deadlines.remove(attempt);
     attempt.resolve();
-    if (this.#onIdle !== undefined && this.#deadlines.size === 0) this.#onIdle();
+    if (this.#deadlines.size === 0) this.#rest();
+  }
+
+  /** Nothing is on its way. */
+  #rest(): void {
+    this.#onIdle?.();
+    const { current } = this.#links;
+    if (this.#options.closesIdle === true && current !== undefined) this.#links.drop(current);
   }
 }
 

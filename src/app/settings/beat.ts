@@ -11,7 +11,7 @@ export interface BeatSettings {
   readonly beatScheduler: string | BeatSchedulerFactory;
   /** Schedule database file. */
   readonly beatScheduleFilename: string;
-  /** Sent tasks between syncs; 0 = time based. */
+  /** Sent tasks between syncs; every run is written down before and after it is sent, whatever it says. */
   readonly beatSyncEvery: number;
   /** Max sleep between checks; 0 = scheduler default 300. */
   readonly beatMaxLoopInterval: number;

@@ -32,7 +32,7 @@ export interface BrokerSettings {
   readonly brokerLoginMethod: string | null;
   /** Queue type of delay queues: quorum, classic. */
   readonly brokerNativeDelayedDeliveryQueueType: 'quorum' | 'classic';
-  /** Most publishing connections; one carries all that an app publishes, so no limit is reached. */
+  /** Most publishing connections; one carries all that an app publishes. 0 or null: closed after each use. */
   readonly brokerPoolLimit: number | null;
   /** TLS on/off or options object. */
   readonly brokerUseSsl: boolean | SettingsObject;
@@ -147,8 +147,8 @@ export const BROKER_SETTINGS: SettingsOf<BrokerSettings> = {
     default: 10,
     nullable: true,
     unit: 'count',
-    meaning: 'Most publishing connections; one carries all that an app publishes, so no limit is reached',
-    status: 'accepted',
+    meaning: 'Most publishing connections; one carries all that an app publishes. 0 or null: closed after each use',
+    status: 'used',
   },
   brokerUseSsl: { type: 'boolOrObject', default: false, meaning: 'TLS on/off or options object', status: 'used' },
   brokerHost: {

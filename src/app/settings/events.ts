@@ -26,17 +26,17 @@ export interface EventsSettings {
   readonly controlQueueDurable: boolean;
   /** Prefix of pidbox exchanges. */
   readonly controlExchange: string;
-  /** Log file of the daemon. */
+  /** Log file of the daemon (`celeriac events --logfile`). */
   readonly eventsLogfile: string | null;
-  /** Pid file of the daemon. */
+  /** Pid file of the daemon (`celeriac events --pidfile`). */
   readonly eventsPidfile: string | null;
-  /** User the daemon runs as. */
+  /** User the daemon runs as (`celeriac events --uid`). */
   readonly eventsUid: string | number | null;
-  /** Group the daemon runs as. */
+  /** Group the daemon runs as (`celeriac events --gid`). */
   readonly eventsGid: string | number | null;
-  /** Umask of the daemon. */
+  /** Umask of the daemon (`celeriac events --umask`). */
   readonly eventsUmask: string | number | null;
-  /** Executable of the daemon. */
+  /** Executable of the daemon (`celeriac events --executable`). */
   readonly eventsExecutable: string | null;
 }
 

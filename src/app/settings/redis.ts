@@ -14,7 +14,7 @@ export interface RedisSettings {
   readonly redisUsername: string | null;
   /** Password. */
   readonly redisPassword: string | null;
-  /** Pool size. */
+  /** Most connections for results; there are two at most, with 1 results are asked for instead of pushed. */
   readonly redisMaxConnections: number | null;
   /** Read/write timeout. */
   readonly redisSocketTimeout: number;
@@ -50,8 +50,8 @@ export const REDIS_SETTINGS: SettingsOf<RedisSettings> = {
     default: null,
     nullable: true,
     unit: 'count',
-    meaning: 'Pool size',
-    status: 'accepted',
+    meaning: 'Most connections for results; there are two at most, with 1 results are asked for instead of pushed',
+    status: 'used',
   },
   redisSocketTimeout: { type: 'seconds', default: 120, unit: 's', meaning: 'Read/write timeout', status: 'used' },
   redisSocketConnectTimeout: {

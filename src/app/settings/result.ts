@@ -14,7 +14,7 @@ export interface ResultSettings {
   readonly resultExpires: number | null;
   /** Store name, args, worker, …. */
   readonly resultExtended: boolean;
-  /** Client cache size; -1 off, 0 unlimited. */
+  /** Successes that a client keeps once it has read them; -1 none, 0 all. */
   readonly resultCacheMax: number;
   /** rpc results persistent. */
   readonly resultPersistent: boolean | null;
@@ -71,9 +71,9 @@ export const RESULT_SETTINGS: SettingsOf<ResultSettings> = {
     type: 'int',
     default: -1,
     unit: 'count',
-    meaning: 'Client cache size; -1 off, 0 unlimited',
+    meaning: 'Successes that a client keeps once it has read them; -1 none, 0 all',
     oldName: 'CELERY_MAX_CACHED_RESULTS',
-    status: 'accepted',
+    status: 'used',
   },
   resultPersistent: {
     type: 'bool',

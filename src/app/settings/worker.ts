@@ -48,7 +48,7 @@ export interface WorkerSettings {
   readonly workerEnableSoftShutdownOnIdle: boolean;
   /** Timer class. */
   readonly workerTimer: string | null;
-  /** Max timer sleep. */
+  /** Max timer sleep: how soon a clock that was set is noticed by ETAs and rate limits. */
   readonly workerTimerPrecision: number;
   /** Autoscaler class. */
   readonly workerAutoscaler: string;
