@@ -5,10 +5,11 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
+import Libsql from 'libsql';
 import { afterEach, describe, expect, test } from 'vitest';
 import { openSchedule } from '../../src/beat/index.ts';
 import { Celery } from '../../src/index.ts';
-import { seededRandom } from '../../src/runtime/random.ts';
+import { seededRandom, type Random } from '../../src/runtime/random.ts';
 import { startRedis } from '../drivers/redis-support.ts';
 import { missing } from '../support/available.ts';
 import { startMariadb, startPostgres } from '../support/sql-servers.ts';
@@ -82,6 +83,33 @@ class Sent {
   }
 }
 
+/**
+ * Stops a process, but not in the middle of a write to a file: its lock on the file would stay, and nothing but the process
+ * itself can take that back. (Locks of a database's server end by themselves: those moments count.)
+ */
+async function stop(child: ChildProcess, urls: readonly string[], random: Random): Promise<void> {
+  const files = urls.filter((url) => url.startsWith('sqlite:///')).map((url) => url.slice('sqlite:///'.length));
+  for (;;) {
+    child.kill('SIGSTOP');
+    if (files.every(isWritable)) return;
+    child.kill('SIGCONT');
+    const moment = random.next() * 60;
+    await new Promise((resolve) => setTimeout(resolve, moment));
+  }
+}
+
+function isWritable(file: string): boolean {
+  const database = new Libsql(file, { timeout: 3000 } as object);
+  try {
+    database.exec('BEGIN IMMEDIATE; ROLLBACK');
+    return true;
+  } catch {
+    return false;
+  } finally {
+    database.close();
+  }
+}
+
 async function ordeal(broker: string, store: string, rounds: number): Promise<void> {
   const app = new Celery({ broker, backend: 'disabled://', env: {} });
   closers.push(() => app.close());
@@ -114,7 +142,7 @@ async function ordeal(broker: string, store: string, rounds: number): Promise<vo
       beats[beats.indexOf(old)] = await startBeat(broker, store);
     } else {
       stops++;
-      old.child.kill('SIGSTOP');
+      await stop(old.child, [broker, store], random);
       await until(async () => (await sent.drain(), sent.runs.at(-1)?.pid !== old.pid), {
         message: 'another beat sends',
         timeoutMs: 60_000,

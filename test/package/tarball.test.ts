@@ -83,6 +83,31 @@ test('importing celeriac loads neither worker, driver nor command line', () => {
   expect(urls).not.toMatch(/ioredis|libsql|commander/);
 });
 
+test('celeriac/testing works from its CommonJS files alone, as Jest loads it', () => {
+  const dist = join(folder, 'node_modules', 'celeriac', 'dist');
+  const result = run(
+    `const { Module } = require('node:module');
+     const loaded = [];
+     const load = Module._load;
+     Module._load = function (request, ...rest) { loaded.push(Module._resolveFilename(request, ...rest)); return load.call(this, request, ...rest); };
+     const { recordSent, testApp, testWorker } = require(${JSON.stringify(join(dist, 'testing', 'index.cjs'))});
+     (async () => {
+       const app = testApp();
+       const add = app.task('add', (x, y) => x + y);
+       const sent = recordSent(app);
+       const worker = await testWorker(app);
+       const value = await (await add.delay(2, 3)).get({ timeout: '20s' });
+       sent.assertSent('add', { args: [2, 3], times: 1 });
+       await worker.stop();
+       await app.close();
+       const own = loaded.filter((file) => file.startsWith(${JSON.stringify(dist)}));
+       console.log(JSON.stringify({ value, several: own.length > 20, others: own.filter((file) => !file.endsWith('.cjs')) }));
+     })();`,
+    'commonjs',
+  );
+  expect(JSON.parse(result)).toEqual({ value: 5, several: true, others: [] });
+});
+
 test('the command runs', () => {
   const bin = join(folder, 'node_modules', 'celeriac', 'dist', 'cli', 'main.js');
   expect(execFileSync(process.execPath, [bin, '--version'], { cwd: folder, encoding: 'utf8' })).toContain(VERSION);
