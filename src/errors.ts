@@ -207,7 +207,7 @@ export class Reject extends CeleryError {
   }
 }
 
-/** Several beats share a schedule, and another one leads by now. */
+/** Somebody else took over meanwhile: the message of a running task (reason of `ctx.signal`), or a schedule that beats share. */
 export class LeaseLostError extends CeleryError {
   constructor(message: string, options?: ErrorCause) {
     super('ERR_LEASE_LOST', message, options);

@@ -153,7 +153,18 @@ export interface Suspicion {
   begin(): Promise<boolean>;
 }
 
+/** Who runs what a delivery brought. */
+export interface LeaseHolder {
+  /** The message may be somebody else's by now: what runs should end, and may neither store a result nor settle. */
+  leaseLost(delivery: Delivery): void;
+}
+
 export interface Delivery {
+  /**
+   * Told at most once, as soon as the driver learns that the lease is lost, settled deliveries not. Set by who runs it.
+   * A lease that ends with its connection is not told of: the connection's owner learns that.
+   */
+  holder?: LeaseHolder | undefined;
   readonly message: Message;
   readonly queue: string;
   readonly exchange: string;

@@ -5,6 +5,7 @@ import { failure, type Failure, type Outcome } from '../app/trace.ts';
 import {
   DecodeError,
   InvalidTaskError,
+  LeaseLostError,
   SoftTimeLimitExceeded,
   TaskRevokedError,
   type TimeLimitExceeded,
@@ -24,7 +25,7 @@ import { killsWorkers, repeatLost } from './lost.ts';
 import type { WorkerParts } from './parts.ts';
 import { RateLimits } from './rate-limit.ts';
 import { viewOf, type Request } from './request.ts';
-import { acknowledge, settle, settleCancelled, settleRevoked } from './settle.ts';
+import { acknowledge, settle, settleCancelled, settleRevoked, tellLeaseLost } from './settle.ts';
 import { tellStarted } from './telemetry.ts';
 
 export type { DefaultLimits } from './limits.ts';
@@ -175,6 +176,15 @@ export class Executor {
     this.#finish(request, undefined, killed);
   }
 
+  /** Another worker has the message: the run may tidy up, and leaves nothing behind. */
+  leaseLost(request: Request): void {
+    if (request.state !== 'running' || request.acknowledged) return;
+    tellLeaseLost(this.#parts, request);
+    request.cancellation?.abort(
+      new LeaseLostError(`the lease of the message of task ${request.id} was lost: another worker may run it by now`),
+    );
+  }
+
   /** Cuts a run short so that its message can run again; its child, where it has one, is ended. */
   cancel(request: Request, reason: Error): void {
     if (request.state !== 'running') return;
@@ -263,6 +273,7 @@ export class Executor {
     request.cancellation = cancellation;
     const job = new RequestJob(this, request);
     request.job = job;
+    request.delivery.holder = job;
     let running: Outcome | Promise<Outcome>;
     try {
       running = pool.run(job, cancellation);
@@ -365,6 +376,7 @@ export class Executor {
     request.cancelTimers();
     this.#settling++;
     const settleNow = (): Promise<void> | undefined => {
+      if (request.leaseLost && outcome !== undefined) return settle(this.#parts, request, outcome);
       if (outcome === undefined || cutOff(request, outcome)) return this.#settleEnded(request);
       return lost(outcome) ? this.#settleLost(request, outcome) : settle(this.#parts, request, outcome);
     };
@@ -383,11 +395,7 @@ export class Executor {
   /** After a pause of the whole process, what was fetched ahead may be somebody else's by now. */
   async #stillHeld(request: Request, asked: Promise<boolean>): Promise<boolean> {
     const held = await asked.catch(() => true);
-    if (!held) {
-      this.#parts.counters.leasesLost++;
-      const fields = { taskId: request.id, task: request.displayName, code: 'lease-lost' };
-      this.#parts.log.warn(fields, 'lease lost before the task began: the message belongs to another worker now');
-    }
+    if (!held) tellLeaseLost(this.#parts, request);
     return held;
   }
 

@@ -3,20 +3,24 @@ import type { RegisteredTask } from '../app/task.ts';
 import type { Job } from '../pools/pool.ts';
 import type { Message } from '../protocol/message.ts';
 import type { TaskBody, TaskHeaders } from '../protocol/task-message.ts';
+import type { Delivery, LeaseHolder } from '../transports/transport.ts';
 import type { Request } from './request.ts';
 
-/** Asked when the run really begins; see `Job.accept`. */
-interface Accepting {
+/** What the executor is told of. */
+interface Told {
+  /** The run really begins; see `Job.accept`. */
   accept(request: Request, pid: number): boolean | Promise<boolean>;
+  /** The lease of its message is lost. */
+  leaseLost(request: Request): void;
 }
 
 /** A request as its pool sees it. */
-export class RequestJob implements Job {
-  readonly #executor: Accepting;
+export class RequestJob implements Job, LeaseHolder {
+  readonly #executor: Told;
   readonly #request: Request;
   followed = true;
 
-  constructor(executor: Accepting, request: Request) {
+  constructor(executor: Told, request: Request) {
     this.#executor = executor;
     this.#request = request;
   }
@@ -38,5 +42,8 @@ export class RequestJob implements Job {
   }
   accept(pid: number): boolean | Promise<boolean> {
     return this.#executor.accept(this.#request, pid);
+  }
+  leaseLost(delivery: Delivery): void {
+    if (this.#request.delivery === delivery) this.#executor.leaseLost(this.#request);
   }
 }

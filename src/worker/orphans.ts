@@ -32,8 +32,9 @@ export class Orphans {
     const request = this.#byId.get(id);
     if (!request) return false;
     this.#byId.delete(id);
-    if (request.state !== 'running') return false;
+    if (request.state !== 'running' || request.leaseLost) return false;
     request.delivery = delivery;
+    delivery.holder = request.job;
     this.#log.info({ taskId: id, task: request.displayName }, 'task kept running across a reconnect');
     return true;
   }

@@ -4,7 +4,7 @@ import type { TaskBody, TaskHeaders } from '../protocol/task-message.ts';
 import type { Scheduled } from '../runtime/timers.ts';
 import type { Cancellation } from '../runtime/cancellation.ts';
 import type { Job } from '../pools/pool.ts';
-import type { Delivery } from '../transports/transport.ts';
+import type { Delivery, LeaseHolder } from '../transports/transport.ts';
 import type { Lane } from './lane.ts';
 
 /** How a running request is being ended from outside. */
@@ -32,12 +32,14 @@ export class Request {
   cancellation: Cancellation | undefined;
   /** Where it runs, once it does. */
   lane: Lane | undefined;
-  job: Job | undefined;
+  job: (Job & LeaseHolder) | undefined;
   /** Process that it runs in. */
   pid: number | undefined;
   /** Unix time in milliseconds at which the run began. */
   startedMs: number | undefined;
   acknowledged = false;
+  /** Somebody else has its message by now: nothing of this run may be stored or settled. */
+  leaseLost = false;
   termination: Termination | undefined;
   /** Told when its code is over, where somebody waits for that. */
   onRunEnded: (() => void) | undefined;

@@ -76,14 +76,31 @@ async function settleStepwise(parts: WorkerParts, request: Request, outcome: Out
 /** A message that somebody else may be running by now is neither stored nor acknowledged. */
 async function holds(parts: WorkerParts, request: Request): Promise<boolean> {
   if (request.acknowledged) return true;
+  if (request.leaseLost) return false;
   const held = request.delivery.held();
   if (held === true || (await held)) return true;
-  parts.counters.leasesLost++;
-  parts.log.error(
-    { taskId: request.id, task: request.displayName, code: 'lease-lost' },
-    'lease lost while the task ran: its result is dropped, the message belongs to another worker now',
-  );
+  // The driver may have told meanwhile.
+  tellLeaseLost(parts, request);
   return false;
+}
+
+/** Counts, logs and reports it, once for each request. Monitors that do not know the event take no notice of it. */
+export function tellLeaseLost({ counters, events, log }: WorkerParts, request: Request): void {
+  if (request.leaseLost) return;
+  request.leaseLost = true;
+  counters.leasesLost++;
+  const fields = { taskId: request.id, task: request.displayName, code: 'lease-lost' };
+  if (request.startedMs === undefined) {
+    log.warn(fields, 'lease lost before the task began: the message belongs to another worker now');
+  } else {
+    log.error(
+      fields,
+      'lease lost while the task ran: its result is dropped, the message belongs to another worker now',
+    );
+  }
+  if (events.taskEvents && request.task.options.sendEvents) {
+    events.send('lease-lost', { uuid: request.id, name: request.headers.task });
+  }
 }
 
 async function succeeded(parts: WorkerParts, request: Request, outcome: Success): Promise<void> {

@@ -2,7 +2,7 @@ import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
 import { afterEach, describe, expect, test } from 'vitest';
-import { Celery } from '../../src/index.ts';
+import { Celery, type CeleryOptions } from '../../src/index.ts';
 import { Worker } from '../../src/worker/index.ts';
 import { startRedis, type RedisServer } from '../drivers/redis-support.ts';
 import { missing } from '../support/available.ts';
@@ -58,6 +58,7 @@ async function ourWorker(
     readonly concurrency: number;
     readonly prefetchMultiplier?: number;
     readonly transportOptions?: Readonly<Record<string, unknown>>;
+    readonly settings?: CeleryOptions;
   },
 ): Promise<OurWorker> {
   const script = fileURLToPath(new URL('../support/interop-worker.ts', import.meta.url));
@@ -135,7 +136,7 @@ describe.skipIf(reason !== undefined)(`leases on Redis${reason === undefined ? '
   );
 
   test(
-    'a worker that was frozen loses its leases, notices, and neither stores nor acknowledges (users 2)',
+    'a worker that was frozen loses its leases, tells its tasks, and neither stores nor acknowledges (users 2, 12)',
     { timeout: 120_000 },
     async () => {
       const server = await redis();
@@ -146,9 +147,17 @@ describe.skipIf(reason !== undefined)(`leases on Redis${reason === undefined ? '
         concurrency: 4,
         prefetchMultiplier: 2,
         transportOptions,
+        settings: { workerSendTaskEvents: true },
       });
-      const ids = Array.from({ length: 4 }, (_, i) => `frozen-${i}`);
-      for (const id of ids) await app.send('shared.record', [id, 2_500], { taskId: id });
+      const lost: unknown[] = [];
+      const events = app.events({ types: ['lease-lost'] });
+      void (async () => {
+        for await (const { hostname, uuid } of events as AsyncIterable<Record<string, unknown>>)
+          lost.push([hostname, uuid]);
+      })();
+      const ids = ['frozen-0', 'frozen-1', 'frozen-2', 'listens'];
+      for (const id of ids.slice(0, 3)) await app.send('shared.record', [id, 2_500], { taskId: id });
+      await app.send('shared.listen', ['listens', 'frozen@leases'], { taskId: 'listens' });
       await until(() => startsOf(ledger, frozen.pid).length === ids.length, { message: 'all of them run' });
       // Fetched ahead: what it holds of these must not begin there when it wakes up.
       const queued = Array.from({ length: 4 }, (_, i) => `queued-${i}`);
@@ -174,6 +183,12 @@ describe.skipIf(reason !== undefined)(`leases on Redis${reason === undefined ? '
       frozen.process.kill('SIGCONT');
       await until(() => ids.every((id) => frozen.lines.includes(`lease-lost ${id}`)), {
         message: 'it noticed that it had lost them',
+      });
+      for (const id of ids) expect(frozen.lines.filter((line) => line === `lease-lost ${id}`)).toHaveLength(1);
+      const said = 'signal listens ERR_LEASE_LOST the lease of the message of task listens was lost';
+      await until(() => frozen.lines.some((line) => line.startsWith(said)), { message: 'the task was told' });
+      await until(() => ids.every((id) => lost.some((one) => String(one) === `frozen@leases,${id}`)), {
+        message: 'monitors are told',
       });
       expect(await records()).toEqual(stored);
       expect(await reader.hlen('unacked')).toBe(0);

@@ -79,15 +79,27 @@ function count(path: string, where: string): number {
 }
 
 test(
-  'a worker that was frozen loses its leases, notices, and neither stores nor acknowledges (users 2)',
+  'a worker that was frozen loses its leases, tells its tasks, and neither stores nor acknowledges (users 2, 12)',
   { timeout: 150_000 },
   async () => {
     const path = file();
     const ledger = openLedger();
     const app = openApp(path);
-    const frozen = await ourWorker(path, ledger, 'frozen@chaos');
-    const ids = Array.from({ length: 4 }, (_, i) => `frozen-${i}`);
-    const handles = await Promise.all(ids.map((id) => app.send('shared.record', [id, 2_500], { taskId: id })));
+    const frozen = await ourWorker(path, ledger, 'frozen@chaos', { settings: { workerSendTaskEvents: true } });
+    const lost: unknown[] = [];
+    const events = app.events({ types: ['lease-lost'] });
+    void (async () => {
+      for await (const { hostname, uuid } of events as AsyncIterable<Record<string, unknown>>)
+        lost.push([hostname, uuid]);
+    })();
+    const ids = ['frozen-0', 'frozen-1', 'frozen-2', 'listens'];
+    const handles = await Promise.all(
+      ids.map((id) =>
+        id === 'listens'
+          ? app.send('shared.listen', [id, 'frozen@chaos'], { taskId: id })
+          : app.send('shared.record', [id, 2_500], { taskId: id }),
+      ),
+    );
     await until(() => ledger.lines().length === ids.length, { message: 'all of them run' });
     frozen.process.kill('SIGSTOP');
     await ourWorker(path, ledger, 'heir@chaos');
@@ -98,6 +110,12 @@ test(
     frozen.process.kill('SIGCONT');
     await until(() => ids.every((id) => frozen.lines.includes(`lease-lost ${id}`)), {
       message: 'it noticed that it had lost them',
+    });
+    for (const id of ids) expect(frozen.lines.filter((line) => line === `lease-lost ${id}`)).toHaveLength(1);
+    const said = 'signal listens ERR_LEASE_LOST the lease of the message of task listens was lost';
+    await until(() => frozen.lines.some((line) => line.startsWith(said)), { message: 'the task was told' });
+    await until(() => ids.every((id) => lost.some((one) => String(one) === `frozen@chaos,${id}`)), {
+      message: 'monitors are told',
     });
     expect(await Promise.all(handles.map((handle) => handle.snapshot()))).toEqual(stored);
   },

@@ -1,6 +1,6 @@
 import { appendFileSync } from 'node:fs';
 import { setTimeout as wait } from 'node:timers/promises';
-import { Celery, type CeleryOptions } from '../../src/index.ts';
+import { Celery, type CeleryError, type CeleryOptions } from '../../src/index.ts';
 import { silentLogger, type Logger } from '../../src/runtime/logger.ts';
 import { Worker } from '../../src/worker/index.ts';
 
@@ -21,7 +21,7 @@ interface Arguments {
 
 const options = JSON.parse(process.argv[2] as string) as Arguments;
 const { broker, backend, ledger, name, concurrency, prefetchMultiplier } = options;
-/** Errors with a code are told on standard output: `lease-lost <task id>`. */
+/** Errors with a code are told on standard output: `lease-lost <task id>`; so is why a signal aborted: `signal <task id> <code>`. */
 const log: Logger = {
   ...silentLogger,
   error: ({ code, taskId }) => {
@@ -40,6 +40,17 @@ const app = new Celery({
 app.task('shared.record', async (id: string, milliseconds: number) => {
   appendFileSync(ledger, `${id} ${process.pid} start\n`);
   await wait(milliseconds);
+  appendFileSync(ledger, `${id} ${process.pid} end\n`);
+});
+/** On one of the workers it runs until its signal aborts, which it tells; on others it ends. */
+app.task('shared.listen', { bind: true }, async (ctx, id: string, where: string) => {
+  appendFileSync(ledger, `${id} ${process.pid} start\n`);
+  if (ctx.request.hostname === where) {
+    await wait(600_000, undefined, { signal: ctx.signal }).catch(() => {});
+    const { code, message } = ctx.signal.reason as CeleryError;
+    console.log(`signal ${ctx.request.id} ${code} ${message}`);
+    return;
+  }
   appendFileSync(ledger, `${id} ${process.pid} end\n`);
 });
 const worker = new Worker(app, { hostname: name, concurrency, prefetchMultiplier });

@@ -1,6 +1,6 @@
 import type { Message } from '../../protocol/message.ts';
 import type { Envelope } from '../../protocol/virtual.ts';
-import type { Delivery } from '../transport.ts';
+import type { Delivery, LeaseHolder } from '../transport.ts';
 import type { Lease, Ledger } from './ledger.ts';
 
 /** A message from a list. Without a lease it was taken without acknowledgement. */
@@ -15,6 +15,7 @@ export class RedisDelivery implements Delivery {
   readonly #lease: Lease | undefined;
   readonly #ledger: Ledger | undefined;
   #release: (() => void) | undefined;
+  holder: LeaseHolder | undefined;
 
   constructor(
     envelope: Envelope,
@@ -52,11 +53,16 @@ export class RedisDelivery implements Delivery {
     return held === true ? true : this.#learn(held);
   }
 
-  /** Who has lost a message will not settle it: it must not take up room any longer. */
   async #learn(asked: Promise<boolean>): Promise<boolean> {
     const held = await asked;
     if (!held) this.#free();
     return held;
+  }
+
+  /** Who has lost a message will not settle it: it must not take up room any longer. */
+  lost(): void {
+    this.#free();
+    this.holder?.leaseLost(this);
   }
 
   #free(): void {

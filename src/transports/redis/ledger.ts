@@ -24,7 +24,12 @@ export interface Lease {
   scoredMs: number;
   state: 'held' | 'settling' | 'settled' | 'lost';
   /** What the application holds. Weak once the connection is gone, see `orphan()`. */
-  delivery: object | undefined;
+  delivery: Told | WeakRef<Told> | undefined;
+}
+
+interface Told {
+  /** The lease is lost. */
+  lost(): void;
 }
 
 interface Batch {
@@ -98,8 +103,9 @@ export class Ledger {
    */
   orphan(): void {
     for (const lease of this.#leases.values()) {
-      if (lease.delivery) this.#collected.register(lease.delivery, lease);
-      lease.delivery = undefined;
+      if (lease.delivery === undefined || lease.delivery instanceof WeakRef) continue;
+      this.#collected.register(lease.delivery, lease);
+      lease.delivery = new WeakRef(lease.delivery);
     }
   }
 
@@ -194,6 +200,8 @@ export class Ledger {
   #lose(lease: Lease): void {
     this.#close(lease, 'lost');
     this.#context.log.warn({ tag: lease.tag }, 'the lease of a message was lost: another worker may have it');
+    const { delivery } = lease;
+    (delivery instanceof WeakRef ? delivery.deref() : delivery)?.lost();
   }
 
   /** Puts one message back. `first`: it is served next, else last. */

@@ -35,6 +35,11 @@ export interface Claimer {
   accept(claimed: readonly Claimed[]): void;
 }
 
+/** Who is told that what it holds is somebody else's by now. */
+export interface Holder {
+  lost(): void;
+}
+
 /**
  * One connection's side of the file. Whatever is asked for within one tick (publishes, settlements, claims) travels
  * in one transaction; each promise resolves when it has committed.
@@ -44,6 +49,7 @@ export class SqliteBroker {
   readonly #db: Database;
   readonly #tables: Tables;
   readonly #claimers = new Set<Claimer>();
+  readonly holders: Set<Holder> = new Set();
   readonly #closed = deferred<Error | undefined>();
   #operations: Operation[] = [];
   #batch: Deferred<void> = deferred();
@@ -251,10 +257,11 @@ export class SqliteBroker {
     });
     this.#renewedMs = clock.monotonic();
     this.#renewTimer ??= this.#every(RENEW_MS, async () => {
-      if (!(await this.#renew()))
-        this.#fail(
-          new OperationalError('the lease was lost: this process was silent for too long', { recoverable: true }),
-        );
+      if (await this.#renew()) return;
+      for (const holder of this.holders) holder.lost();
+      this.#fail(
+        new OperationalError('the lease was lost: this process was silent for too long', { recoverable: true }),
+      );
     });
     return owner;
   }

@@ -1,8 +1,16 @@
 import { OperationalError } from '../../errors.ts';
 import type { Binding, Entity, Queue } from '../../messaging/entity.ts';
 import type { Message } from '../../protocol/message.ts';
-import type { Channel, ConsumeOptions, Consumer, Delivery, Destination, PublishOptions } from '../transport.ts';
-import type { Claimer, SqliteBroker, Window } from './broker.ts';
+import type {
+  Channel,
+  ConsumeOptions,
+  Consumer,
+  Delivery,
+  Destination,
+  LeaseHolder,
+  PublishOptions,
+} from '../transport.ts';
+import type { Claimer, Holder, SqliteBroker, Window } from './broker.ts';
 import type { Claimed } from './tables.ts';
 
 const SETTLED: Promise<void> = Promise.resolve();
@@ -18,6 +26,7 @@ class SqliteDelivery implements Delivery {
   readonly #owner: SqliteConsumer | SqliteChannel;
   readonly #broker: SqliteBroker;
   #settled: boolean;
+  holder: LeaseHolder | undefined;
 
   constructor(
     claimed: Claimed,
@@ -60,6 +69,13 @@ class SqliteDelivery implements Delivery {
       this.#owner.released(this);
     }
     return held;
+  }
+
+  lost(): void {
+    if (this.#settled) return;
+    this.#settled = true;
+    this.#owner.released(this);
+    this.holder?.leaseLost(this);
   }
 
   settle(how: 'remove' | 'giveBack' | 'restore'): Promise<void> {
@@ -123,6 +139,10 @@ class SqliteConsumer implements Consumer, Claimer {
     this.#broker.wake();
   }
 
+  lost(): void {
+    for (const delivery of [...this.#unsettled]) delivery.lost();
+  }
+
   async setPrefetch(count: number): Promise<void> {
     this.#prefetch = count;
     this.#broker.wake();
@@ -144,7 +164,7 @@ class SqliteConsumer implements Consumer, Claimer {
   }
 }
 
-export class SqliteChannel implements Channel {
+export class SqliteChannel implements Channel, Holder {
   readonly #broker: SqliteBroker;
   readonly #consumers = new Set<SqliteConsumer>();
   readonly #got = new Set<SqliteDelivery>();
@@ -153,6 +173,7 @@ export class SqliteChannel implements Channel {
 
   constructor(broker: SqliteBroker) {
     this.#broker = broker;
+    broker.holders.add(this);
   }
 
   async declare(entity: Entity): Promise<void> {
@@ -181,6 +202,11 @@ export class SqliteChannel implements Channel {
     const delivery = new SqliteDelivery(claimed, queue, this.#broker, this, false);
     this.#got.add(delivery);
     return delivery;
+  }
+
+  lost(): void {
+    for (const consumer of this.#consumers) consumer.lost();
+    for (const delivery of [...this.#got]) delivery.lost();
   }
 
   released(delivery: SqliteDelivery): void {
@@ -216,6 +242,7 @@ export class SqliteChannel implements Channel {
   async close(): Promise<void> {
     if (this.#closed) return;
     this.#closed = true;
+    this.#broker.holders.delete(this);
     if (!this.#broker.isOpen) return;
     for (const consumer of this.#consumers) await consumer.cancel();
     for (const consumer of this.#consumers) await consumer.restore();
