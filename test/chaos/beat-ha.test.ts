@@ -142,6 +142,7 @@ async function ordeal(broker: string, store: string, rounds: number): Promise<vo
       beats[beats.indexOf(old)] = await startBeat(broker, store);
     } else {
       stops++;
+      const lines = old.log.length;
       await stop(old.child, [broker, store], random);
       await until(async () => (await sent.drain(), sent.runs.at(-1)?.pid !== old.pid), {
         message: 'another beat sends',
@@ -149,7 +150,6 @@ async function ordeal(broker: string, store: string, rounds: number): Promise<vo
       });
       await progress('the other goes on');
       const before = sent.of(old.pid);
-      const lines = old.log.length;
       old.child.kill('SIGCONT');
       await until(() => old.log.slice(lines).some((line) => line.includes('no longer leading')), {
         message: 'the old leader notices',
