@@ -5,11 +5,12 @@ import { join } from 'node:path';
 import { connect as rawConnect } from 'amqplib';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { ChannelError, OperationalError } from '../../src/errors.ts';
-import { Celery } from '../../src/index.ts';
+import { Celery, Reject } from '../../src/index.ts';
 import { exchange, queue } from '../../src/messaging/entity.ts';
 import type { Delivery } from '../../src/transports/transport.ts';
 import { silentLogger, type Logger } from '../../src/runtime/logger.ts';
 import { failover } from '../../src/transports/failover.ts';
+import { Worker } from '../../src/worker/index.ts';
 import { missing } from '../support/available.ts';
 import { faultProxy } from '../support/fault-proxy.ts';
 import { startRabbit, type RabbitServer } from '../support/rabbitmq.ts';
@@ -410,6 +411,31 @@ describe.skipIf(reason !== undefined)(`RabbitMQ${reason === undefined ? '' : ` (
     expect(count()).toBe(6);
     for (const { deliveries } of kept) for (const one of deliveries) await one.ack();
     await until(() => count() === 10);
+  });
+
+  test('a rejected task goes to the dead-letter exchange', async () => {
+    const [jobs, dead] = [name(), name()];
+    const app = new Celery({ broker: server.url(), backend: 'memory://', env: {}, taskAcksLate: true });
+    const args = { 'x-dead-letter-exchange': '', 'x-dead-letter-routing-key': dead };
+    app.queues.add(queue(jobs, { arguments: args }));
+    app.task('rejects', () => {
+      throw new Reject('not for us', { requeue: false });
+    });
+    const worker = new Worker(app, { queues: [jobs], hostname: 'rejects@test' });
+    await using connection = await amqp(server.url()).connect();
+    const channel = await connection.channel();
+    await channel.declare(queue(dead));
+    try {
+      await worker.start();
+      const handle = await app.send('rejects', [], { queue: jobs });
+      const letter = await until(() => channel.get(dead), { timeoutMs: 30_000, message: 'the dead letter' });
+      expect(letter.message.headers).toMatchObject({ task: 'rejects', id: handle.id });
+      expect(letter.message.headers['x-death']).toMatchObject([{ queue: jobs, reason: 'rejected' }]);
+      await letter.ack();
+    } finally {
+      await worker.stop('cold');
+      await app.close();
+    }
   });
 
   test('integers travel as 32 or 64 bits', async () => {
