@@ -3,6 +3,7 @@ import type { ResultBackend } from '../backends/backend.ts';
 import type { EventDispatcher } from '../events/dispatcher.ts';
 import type { Logger } from '../runtime/logger.ts';
 import type { TimerQueue } from '../runtime/timers.ts';
+import type { Acknowledgements } from './acknowledgements.ts';
 import type { Losses } from './lost.ts';
 import type { RevokedIds } from './revoked.ts';
 
@@ -20,6 +21,7 @@ export interface WorkerParts {
   readonly backend: ResultBackend;
   readonly counters: Counters;
   readonly losses: Losses;
+  readonly acknowledgements: Acknowledgements;
 }
 
 /** What happened so far; `stats` of remote control shows it. */

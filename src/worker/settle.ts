@@ -345,7 +345,7 @@ function subject({ id, displayName, headers }: Request): Readonly<Record<string,
 export function acknowledge(parts: WorkerParts, request: Request): void {
   if (request.acknowledged) return;
   request.acknowledged = true;
-  request.delivery.ack().catch((error: unknown) => unsettled(parts, request, error));
+  parts.acknowledgements.follow(request, request.delivery.ack());
 }
 
 /** Refuses the message, unless it was settled before; monitors hear of it. */
@@ -363,14 +363,7 @@ function tellRejected({ events }: WorkerParts, request: Request, requeue: boolea
 function refuse(parts: WorkerParts, request: Request, requeue: boolean): void {
   if (request.acknowledged) return;
   request.acknowledged = true;
-  request.delivery.reject({ requeue }).catch((error: unknown) => unsettled(parts, request, error));
-}
-
-function unsettled(parts: WorkerParts, request: Request, error: unknown): void {
-  parts.log.warn(
-    { error, taskId: request.id, task: request.displayName },
-    'the broker was gone before the message was settled: it will be delivered again',
-  );
+  parts.acknowledgements.follow(request, request.delivery.reject({ requeue }));
 }
 
 function eventOf(

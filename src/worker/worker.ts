@@ -9,6 +9,7 @@ import type { Timer } from '../runtime/clock.ts';
 import { deferred, type Deferred } from '../runtime/deferred.ts';
 import { TimerQueue } from '../runtime/timers.ts';
 import type { Transport } from '../transports/transport.ts';
+import { Acknowledgements } from './acknowledgements.ts';
 import { Autoscaler } from './autoscale.ts';
 import { Cluster } from './cluster.ts';
 import { Consumer } from './consumer.ts';
@@ -244,10 +245,11 @@ export class Worker implements AsyncDisposable {
     const events = new EventDispatcher(app, hostname);
     if (options.taskEvents ?? app.conf.workerSendTaskEvents) events.enableTaskEvents();
     const counters: Counters = { total: new Map(), malformed: 0, unknown: 0, leasesLost: 0, connects: 0 };
+    const log = app.log.child({ worker: hostname });
     const parts: WorkerParts = {
       app,
       hostname,
-      log: app.log.child({ worker: hostname }),
+      log,
       events,
       revoked: new RevokedIds(app.clock, revokeLimits(app.env)),
       successes: app.conf.workerDeduplicateSuccessfulTasks
@@ -257,6 +259,7 @@ export class Worker implements AsyncDisposable {
       backend: await app.backend(),
       counters,
       losses: new Losses(),
+      acknowledgements: new Acknowledgements(log),
     };
     const executor = new Executor(parts, this.#pools, defaultLimits(app, options));
     const intake = new Intake(parts, executor, transport);

@@ -127,6 +127,20 @@ test('prefetch bounds what is held; zero does not', async () => {
   await until(() => held.length === 10, 'the rest');
 });
 
+test('what is claimed ahead of a batch stays within the window, in order', async () => {
+  await using connection = await transport(server.url()).connect();
+  await using channel = await connection.channel();
+  const texts = Array.from({ length: 700 }, (_, i) => String(i));
+  for (const one of texts) await channel.publish(message(one), to('q'));
+  const held: Delivery[] = [];
+  await channel.consume(queue('q'), (delivery) => held.push(delivery), { prefetch: 450 });
+  await until(() => held.length === 450, 'a full window');
+  expect(await channel.size('q')).toBe(250);
+  await Promise.all(held.slice(0, 300).map((delivery) => delivery.ack()));
+  await until(() => held.length === 700, 'the rest');
+  expect(held.map((delivery) => Buffer.from(delivery.message.body).toString())).toEqual(texts);
+});
+
 test('requeued messages are served last, those of a closing channel first, marked as kombu marks them', async () => {
   const vector = JSON.parse(
     readFileSync(new URL('../vectors/5.6/redis_state/restore.json', import.meta.url), 'utf8'),

@@ -97,7 +97,10 @@ export class RedisChannel implements Channel {
         return noAck || prefetch === 0 ? Number.MAX_SAFE_INTEGER : prefetch - this.#unsettled;
       },
       taken: () => this.#unsettled++,
-      release: () => this.#unsettled--,
+      release: () => {
+        this.#unsettled--;
+        claimer.wake();
+      },
       deliver,
       fault: (error) => {
         this.#consumers.delete(consumer);

@@ -1,10 +1,10 @@
 import { ChannelError, OperationalError } from '../../errors.ts';
 import { decodeEnvelope, type Envelope } from '../../protocol/virtual.ts';
-import { deferred } from '../../runtime/deferred.ts';
+import { deferred, type Deferred } from '../../runtime/deferred.ts';
 import type { Delivery, DriverContext } from '../transport.ts';
 import { RedisDelivery } from './delivery.ts';
 import type { KeySpace } from './keys.ts';
-import { QUARANTINE_TTL_MS, type Ledger } from './ledger.ts';
+import { QUARANTINE_TTL_MS, type Lease, type Ledger } from './ledger.ts';
 import type { RedisSettings } from './options.ts';
 import { CLAIM } from './scripts.ts';
 import type { Argument, RedisSocket } from './socket.ts';
@@ -23,17 +23,35 @@ export interface Reader {
   /** Messages it may still take, if no other reader takes any; can be negative. */
   room(): number;
   taken(): void;
-  release(): void;
+  /** One that it has taken is settled: there is room. */
+  readonly release: () => void;
   deliver(delivery: Delivery): void;
   /** Its queue cannot be read. */
   fault(error: Error): void;
 }
 
+type Reply = [now: string, faults: (number | string)[], ...messages: (number | string)[]];
+
+/** A claim that was sent. */
+interface Claim {
+  readonly open: readonly Reader[];
+  readonly ready: readonly string[];
+  /** Most messages it can bring. */
+  readonly asked: number;
+  readonly sentMs: number;
+  readonly sentWallMs: number;
+  readonly reply: Promise<Reply>;
+  /** What it brought was handed over. */
+  readonly over: Deferred<void>;
+  /** Queues and texts that could not be read. */
+  faults: number;
+}
+
 interface Claimed {
   readonly reader: Reader;
-  readonly readyKey: string;
-  readonly tag: string;
+  readonly lease: Lease | undefined;
   readonly text: string;
+  readonly tag: string;
   readonly restores: number;
 }
 
@@ -57,11 +75,12 @@ export class Claimer {
   #watchers = new Map<string, Watcher>();
   #sockets: RedisSocket[] = [];
   #signal = deferred();
+  #awake = false;
   #running: Promise<void> | undefined;
   #stopped = false;
   #waitsForRoom = false;
   #proofMs: number;
-  #claiming: Promise<unknown> = Promise.resolve();
+  #claiming: Claim | undefined;
 
   constructor(
     command: RedisSocket,
@@ -95,7 +114,7 @@ export class Claimer {
   async remove(reader: Reader): Promise<void> {
     this.#readers = this.#readers.filter((one) => one !== reader);
     this.wake();
-    await this.#claiming;
+    await this.#claiming?.over.promise;
   }
 
   /** Takes one message, if there is one. */
@@ -111,13 +130,16 @@ export class Claimer {
       deliver: (delivery) => (got = delivery),
       fault: (error) => (fault = error),
     };
-    await this.#claim([reader], true);
+    const claim = this.#send([reader]);
+    this.#handOver(await this.#take(claim), true);
     if (fault) throw fault;
     return got;
   }
 
   /** There may be something to claim: room has appeared, or a message. */
   wake(): void {
+    if (this.#awake) return;
+    this.#awake = true;
     this.#signal.resolve();
   }
 
@@ -131,22 +153,27 @@ export class Claimer {
 
   async #run(): Promise<void> {
     let empty = 0;
+    let next: Claim | undefined;
     try {
-      while (!this.#stopped) {
+      while (!this.#stopped || next !== undefined) {
         this.#signal = deferred();
-        const open = this.#ordered().filter((reader) => reader.room() > 0);
-        this.#waitsForRoom = open.length === 0;
-        if (this.#waitsForRoom) {
+        this.#awake = false;
+        const claim = next ?? this.#ask();
+        next = undefined;
+        if (claim === undefined) {
           await this.#signal.promise;
           // Acknowledgements of the same tick make room together, and leave before the claim.
           await new Promise((resolve) => setImmediate(resolve));
           continue;
         }
-        const claiming = this.#claim(open);
-        this.#claiming = claiming.catch(() => {});
-        const count = await claiming;
-        empty = count > 0 ? 0 : empty + 1;
-        if (count === 0 && !this.#stopped) await this.#idle(open, empty);
+        const claimed = await this.#take(claim);
+        // There is more: the server looks it out while these run.
+        if (claimed.length === claim.asked && !this.#stopped) next = this.#ask();
+        this.#handOver(claimed, false);
+        claim.over.resolve();
+        const nothing = claimed.length === 0 && claim.faults === 0;
+        empty = nothing ? empty + 1 : 0;
+        if (nothing && !this.#stopped && this.#hasAskedAll(claim)) await this.#idle(claim.open, empty);
       }
     } catch (error) {
       // Whatever ends this loop ends the connection: a consumer that no longer reads must not look alive.
@@ -156,6 +183,7 @@ export class Claimer {
           : new OperationalError('reading from Redis failed', { cause: error, recoverable: true }),
       );
     }
+    this.#claiming?.over.resolve();
   }
 
   #ordered(): Reader[] {
@@ -165,8 +193,19 @@ export class Claimer {
     return [...this.#readers];
   }
 
-  /** @returns how many messages were taken */
-  async #claim(open: readonly Reader[], always = false): Promise<number> {
+  /** Sends a claim for all queues with room; undefined where there is none. */
+  #ask(): Claim | undefined {
+    const open = this.#ordered().filter((reader) => reader.room() > 0);
+    this.#waitsForRoom = open.length === 0;
+    return this.#waitsForRoom ? undefined : (this.#claiming = this.#send(open));
+  }
+
+  /** A claim that was sent ahead may not know of room that has appeared since. */
+  #hasAskedAll({ open }: Claim): boolean {
+    return this.#readers.every((reader) => open.includes(reader) || reader.room() <= 0);
+  }
+
+  #send(open: readonly Reader[]): Claim {
     const readyByStep = this.#keys.ready('').map((_, step) => open.map(({ queue }) => this.#keys.ready(queue)[step]));
     const ready = readyByStep.flat() as string[];
     const args: Argument[] = [
@@ -177,11 +216,19 @@ export class Claimer {
       QUARANTINE_TTL_MS,
       open.length,
     ];
-    for (const reader of open) args.push(Math.min(reader.room(), MOST_MESSAGES), reader.noAck ? 1 : 0);
+    // Consumers that acknowledge share one window.
+    let shared = 0;
+    let free = 0;
+    for (const reader of open) {
+      const most = Math.min(reader.room(), MOST_MESSAGES);
+      if (reader.noAck) free += most;
+      else shared = Math.max(shared, most);
+      args.push(most, reader.noAck ? 1 : 0);
+    }
     const { clock } = this.#context;
     const sentMs = clock.monotonic();
     const sentWallMs = clock.now();
-    const reply = (await this.#command.run(
+    const reply = this.#command.run(
       CLAIM,
       [
         this.#keys.unackedIndex,
@@ -192,30 +239,33 @@ export class Claimer {
         ...open.map(({ queue }) => this.#keys.quarantine(queue)),
       ],
       args,
-    )) as [now: string, faults: (number | string)[], ...messages: (number | string)[]];
-    this.#proofMs = clock.monotonic();
+    ) as Promise<Reply>;
+    return { open, ready, asked: shared + free, sentMs, sentWallMs, reply, over: deferred(), faults: 0 };
+  }
+
+  /** Waits for what a claim brings, and counts it. */
+  async #take(claim: Claim): Promise<Claimed[]> {
+    const { open, ready, sentMs, sentWallMs } = claim;
+    const reply = await claim.reply;
+    this.#proofMs = this.#context.clock.monotonic();
     this.#ledger.alive(sentMs, sentWallMs);
     const readerOf = (position: number): Reader => open[position % open.length] as Reader;
+    claim.faults = reply[1].length;
     for (let i = 0; i < reply[1].length; i += 2) {
       this.#fault(readerOf(Number(reply[1][i])), ready[Number(reply[1][i])] ?? '', String(reply[1][i + 1]));
     }
-    let count = 0;
-    let last: Reader | undefined;
+    const claimed: Claimed[] = [];
     for (let i = 2; i < reply.length; i += 4) {
       const at = reply[i] as number;
-      last = readerOf(at);
-      const claimed: Claimed = {
-        reader: last,
-        readyKey: ready[at] as string,
-        tag: reply[i + 1] as string,
-        text: reply[i + 2] as string,
-        restores: reply[i + 3] as number,
-      };
-      this.#deliver(claimed, reply[0], sentMs, always || this.#readers.includes(last));
-      count++;
+      const reader = readerOf(at);
+      const tag = reply[i + 1] as string;
+      const lease = reader.noAck ? undefined : this.#ledger.add(tag, ready[at] as string, reply[0], sentMs);
+      if (lease) reader.taken();
+      claimed.push({ reader, lease, tag, text: reply[i + 2] as string, restores: reply[i + 3] as number });
     }
+    const last = claimed.at(-1)?.reader;
     if (last && this.#settings.queueOrderStrategy === 'round_robin') this.#rotate(last);
-    return count + reply[1].length;
+    return claimed;
   }
 
   #fault(reader: Reader, key: string, error: string): void {
@@ -230,32 +280,33 @@ export class Claimer {
     reader.fault(new ChannelError(`the queue "${reader.queue}" cannot be read, key ${JSON.stringify(key)}: ${error}`));
   }
 
-  #deliver({ reader, readyKey, tag, text, restores }: Claimed, score: string, sentMs: number, wanted: boolean): void {
-    const lease = reader.noAck ? undefined : this.#ledger.add(tag, readyKey, score, sentMs);
+  /** @param always also to a reader that has been removed meanwhile */
+  #handOver(claimed: readonly Claimed[], always: boolean): void {
+    for (const one of claimed) this.#deliver(one, always || this.#readers.includes(one.reader));
+  }
+
+  #deliver({ reader, lease, tag, text, restores }: Claimed, wanted: boolean): void {
     let envelope: Envelope;
     try {
       envelope = decodeEnvelope(text);
     } catch (error) {
       this.#context.log.error({ error, queue: reader.queue, tag }, 'a message cannot be read; it was set aside');
-      if (lease) this.#ledger.quarantine(lease, reader.queue, text).catch(() => {});
+      if (lease) {
+        reader.release();
+        this.#ledger.quarantine(lease, reader.queue, text).catch(() => {});
+      }
       return;
     }
     if (!wanted) {
       if (lease) this.#ledger.restore([lease], { first: true }).catch(() => {});
       return;
     }
-    const held = lease && { lease, ledger: this.#ledger, release: () => this.#release(reader) };
-    if (lease) reader.taken();
+    const held = lease && { lease, ledger: this.#ledger, release: reader.release };
     try {
       reader.deliver(new RedisDelivery(envelope, reader.queue, restores, held));
     } catch (error) {
       this.#context.log.error({ error, queue: reader.queue, tag }, 'handing over a message threw');
     }
-  }
-
-  #release(reader: Reader): void {
-    reader.release();
-    this.wake();
   }
 
   /** The queue that was served goes to the end. */

@@ -40,12 +40,16 @@ export const CLAIM: Script = script(
 redis.call('ZREM', KEYS[4], '')
 redis.call('ZADD', KEYS[4], tonumber(time[1]) + tonumber(ARGV[2]), ARGV[1])
 local room, restores, queues = tonumber(ARGV[3]), ARGV[4], tonumber(ARGV[6])
-local tail = '"delivery_info": ?{"exchange": ?"([^"\\\\]*)", ?"routing_key": ?"([^"\\\\]*)"}, ?"priority": ?%-?%d+, ?"body_encoding": ?"base64", ?"delivery_tag": ?"([%w%-]+)"}}$'
+local tail = '^"delivery_info": ?{"exchange": ?"([^"\\\\]*)", ?"routing_key": ?"([^"\\\\]*)"}, ?"priority": ?%-?%d+, ?"body_encoding": ?"base64", ?"delivery_tag": ?"([%w%-]+)"}}$'
 
 local function read(text)
   if string.find(text, '^{"body": ?"') then
-    local exchange, key, tag = string.match(string.sub(text, -600), tail)
-    if tag then return tag, '"' .. exchange .. '", "' .. key .. '"', text, false end
+    local at = string.find(text, '"delivery_info"', -600, true)
+    while at do
+      local exchange, key, tag = string.match(text, tail, at)
+      if tag then return tag, '"' .. exchange .. '", "' .. key .. '"', text, false end
+      at = string.find(text, '"delivery_info"', at + 1, true)
+    end
   end
   local parsed, message = pcall(cjson.decode, text)
   if not parsed or type(message) ~= 'table' then return nil end
