@@ -126,7 +126,7 @@ describe.each(['async', 'thread', 'process'])('pool %s settles as Celery does', 
           heard.length >= wanted.events.length
         );
       };
-      await until(() => sent.every(enough), { message: 'every case is over', timeoutMs: 60_000 }).catch(() => {});
+      await until(() => sent.every(enough), { message: 'every case is over', timeoutMs: 120_000 }).catch(() => {});
       const ours = Object.fromEntries(sent.map((each) => [nameOf(each.one), found(each)]));
       const theirs = Object.fromEntries(sent.map(({ one }) => [nameOf(one), comparable(intended(one), one.outcome)]));
       expect(ours).toEqual(theirs);
@@ -136,7 +136,7 @@ describe.each(['async', 'thread', 'process'])('pool %s settles as Celery does', 
       await listening;
       await app.close();
     }
-  }, 120_000);
+  }, 300_000);
 });
 
 async function send(app: Celery, one: Case, started: (id: string) => boolean): Promise<string> {

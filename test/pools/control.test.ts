@@ -40,7 +40,7 @@ test('autoscale grows under load, follows its command and refuses the others', a
   });
 });
 
-test('pool_restart runs new code, and drops nothing', async () => {
+test('pool_restart runs new code, and drops nothing', { timeout: 180_000 }, async () => {
   const folder = mkdtempSync(join(tmpdir(), 'celeriac-reload-'));
   const file = join(folder, 'app.ts');
   const source = pathToFileURL(fileURLToPath(new URL('./app.ts', import.meta.url))).href;
@@ -58,7 +58,7 @@ test('pool_restart runs new code, and drops nothing', async () => {
     const sent = await Promise.all(Array.from({ length: 40 }, (_, i) => app.send<number>('echo', [i])));
     expect(await reply(app.control.poolRestart(ask))).toEqual({ ok: 'reload started' });
     expect(await Promise.all(sent.map((one) => one.get({ timeout: '30s' })))).toEqual(sent.map((_, i) => i));
-    await until(async () => (await get(app, 'version', [])) === 2, { message: 'the new code' });
+    await until(async () => (await get(app, 'version', [])) === 2, { message: 'the new code', timeoutMs: 120_000 });
   } finally {
     rmSync(folder, { recursive: true, force: true });
   }
@@ -81,7 +81,7 @@ const alive = (pid: number): boolean => {
   }
 };
 
-test('children end when their worker is killed, busy or idle', async () => {
+test('children end when their worker is killed, busy or idle', { timeout: 180_000 }, async () => {
   const folder = mkdtempSync(join(tmpdir(), 'celeriac-orphan-'));
   const url = `sqlite:///${join(folder, 'broker.db')}`;
   const script = fileURLToPath(new URL('./orphans.ts', import.meta.url));
@@ -94,11 +94,11 @@ test('children end when their worker is killed, busy or idle', async () => {
     worker.stdout.on('data', (chunk) => (output += String(chunk)));
     const pids = await until(() => /children (\d+) (\d+)\n/.exec(output)?.slice(1).map(Number), {
       message: 'two children, one of them in an endless loop',
-      timeoutMs: 40_000,
+      timeoutMs: 120_000,
     });
     expect(pids.every(alive)).toBe(true);
     worker.kill('SIGKILL');
-    await until(() => !pids.some(alive), { message: 'the children ended' });
+    await until(() => !pids.some(alive), { message: 'the children ended', timeoutMs: 40_000 });
   } finally {
     worker.kill('SIGKILL');
     rmSync(folder, { recursive: true, force: true });

@@ -59,7 +59,7 @@ describe.skipIf(reason !== undefined)(
       expect(await get(app, 'reason', [600_000], { softTimeLimit: '300ms' })).toBe('SoftTimeLimitExceeded');
       expect(await get(app, 'again', [])).toBe(2);
       const spinning = await app.send('spin', [600_000]);
-      await until(() => worker.active === 1, { message: 'it runs' });
+      await until(() => worker.active === 1, { message: 'it runs', timeoutMs: 60_000 });
       await spinning.revoke({ terminate: true });
       expect(await codeOf(spinning.get({ timeout: '30s' }))).toBe('ERR_TASK_REVOKED');
       expect(await codeOf(get(app, 'exit', [3]))).toBe('ERR_WORKER_LOST');
@@ -75,12 +75,15 @@ describe.skipIf(reason !== undefined)(
       });
       const limited = await Promise.all(Array.from({ length: 12 }, () => app.send('pid', [])));
       // One runs; the others wait beside the window, so that what has no limit comes through.
-      await until(() => (worker.vitals?.waiting ?? 0) === 0 && worker.active === 0, { message: 'they wait' });
+      await until(() => (worker.vitals?.waiting ?? 0) === 0 && worker.active === 0, {
+        message: 'they wait',
+        timeoutMs: 60_000,
+      });
       expect(await get(app, 'add', [1, 1])).toBe(2);
       const ready = await Promise.all(limited.map((one) => one.ready()));
       expect(ready.filter(Boolean)).toHaveLength(1);
       expect(await replyTo(app, 'pool_grow', { n: 1 })).toEqual({ ok: 'pool will grow' });
-      await until(() => worker.processes.length === 2, { message: 'two children' });
+      await until(() => worker.processes.length === 2, { message: 'two children', timeoutMs: 60_000 });
       const { 'w@pools': stats } = await app.control.inspect({ timeout: '20s', destination: ['w@pools'] }).stats();
       expect(stats?.pool).toMatchObject({ 'max-concurrency': 2 });
       expect(await replyTo(app, 'add_consumer', { queue: 'more' })).toEqual({ ok: 'add consumer more' });
@@ -93,14 +96,14 @@ describe.skipIf(reason !== undefined)(
         { taskQueues: [queue('celery', { arguments: { 'x-queue-type': 'quorum' } })] },
       );
       const sleepers = await Promise.all(Array.from({ length: 9 }, () => app.send('sleeps', [1_500])));
-      await until(() => worker.processes.length === 3, { message: 'three children' });
-      await until(() => worker.active === 3, { message: 'three run at a time' });
+      await until(() => worker.processes.length === 3, { message: 'three children', timeoutMs: 60_000 });
+      await until(() => worker.active === 3, { message: 'three run at a time', timeoutMs: 60_000 });
       expect(await Promise.all(sleepers.map((one) => one.get({ timeout: '60s' })))).toEqual(
         sleepers.map(() => 'slept'),
       );
-      await until(() => worker.processes.length === 1, { message: 'one child again', timeoutMs: 30_000 });
+      await until(() => worker.processes.length === 1, { message: 'one child again', timeoutMs: 60_000 });
       expect(await replyTo(app, 'autoscale', { max: 2, min: 2 })).toEqual({ ok: 'autoscale now max=2 min=2' });
-      await until(() => worker.processes.length === 2, { message: 'two children' });
+      await until(() => worker.processes.length === 2, { message: 'two children', timeoutMs: 60_000 });
     });
 
     test('threads too', async () => {
