@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { ask, start } from './lib/processes.mjs';
+import { rabbitServer } from './lib/rabbitmq-server.mjs';
 import { redisServer } from './lib/redis-server.mjs';
 import { report } from './lib/report.mjs';
 import { peers } from './peers/index.mjs';
@@ -21,7 +22,7 @@ const { values: flags } = parseArgs({
   },
 });
 if (flags.help) {
-  console.log(`node run.mjs [--broker memory,sqlite,redis] [--only enqueue,drain,processes,awaited,roundTrip,depth,start,idle,canvas]
+  console.log(`node run.mjs [--broker memory,sqlite,redis,rabbitmq] [--only enqueue,drain,processes,awaited,roundTrip,depth,start,idle,canvas]
              [--peers Celeriac,BullMQ,…] [--rounds 3] [--scale 1] [--json results.json]
 Every cell runs once per round and peers take turns, so that a slow minute hits all alike. Medians; ratios to Celeriac.
 --scale 0.1 shrinks every task count: a smoke run whose numbers mean nothing.`);
@@ -38,10 +39,16 @@ const tasks = (n, peer) => Math.max(100, Math.round((peer.slow ? n / 10 : n) * s
 const folder = mkdtempSync(join(tmpdir(), 'celeriac-bench-'));
 const redis = flags.broker.includes('redis') ? await redisServer() : undefined;
 if (flags.broker.includes('redis') && !redis) console.error('no redis-server found: its rows are left out');
+const rabbit = flags.broker.includes('rabbitmq') ? await rabbitServer() : undefined;
+if (flags.broker.includes('rabbitmq') && !rabbit) console.error('no RabbitMQ found: its rows are left out');
 let files = 0;
 
 /** A broker with nothing in it. */
-function fresh(kind) {
+async function fresh(kind) {
+  if (kind === 'rabbitmq') {
+    await rabbit.empty();
+    return rabbit.url;
+  }
   if (kind === 'sqlite') return `sqlite:///${join(folder, `${++files}.db`)}`;
   const { hostname, port } = new URL(redis.url);
   spawnSync('redis-cli', ['-h', hostname, '-p', port, 'FLUSHALL'], { stdio: 'ignore' });
@@ -49,12 +56,12 @@ function fresh(kind) {
 }
 
 async function enqueue(peer, broker, mode, n) {
-  return ask(peer.run({ op: 'enqueue', broker: fresh(broker), mode, n: tasks(n, peer) }));
+  return ask(peer.run({ op: 'enqueue', broker: await fresh(broker), mode, n: tasks(n, peer) }));
 }
 
 /** Puts `count` tasks into an empty broker. */
 async function filled(peer, kind, count) {
-  const broker = fresh(kind);
+  const broker = await fresh(kind);
   await ask(peer.run({ op: 'enqueue', broker, mode: peer.slow ? 'serial' : 'bulk', n: count }));
   return broker;
 }
@@ -113,7 +120,7 @@ async function startUp(peer, kind) {
 }
 
 async function beside(peer, kind, concurrency, measure) {
-  const broker = fresh(kind);
+  const broker = await fresh(kind);
   const worker = start(peer.run({ op: 'worker', broker, concurrency, n: 0 }));
   try {
     if (!peer.slow) await worker.next();
@@ -170,7 +177,7 @@ async function idle(peer, kind) {
 
 const cells = [];
 for (const kind of flags.broker.split(',')) {
-  if (kind === 'redis' && !redis) continue;
+  if ((kind === 'redis' && !redis) || (kind === 'rabbitmq' && !rabbit)) continue;
   for (const peer of all.filter((one) => one.brokers.includes(kind))) {
     const add = (workload, label, run) => wanted(workload) && cells.push({ broker: kind, peer: peer.name, label, run });
     if (kind === 'memory') {
@@ -231,6 +238,7 @@ try {
   }
 } finally {
   redis?.stop();
+  rabbit?.stop();
   rmSync(folder, { recursive: true, force: true });
 }
 if (flags.json) writeFileSync(flags.json, JSON.stringify(results, undefined, 2));

@@ -4,7 +4,7 @@ import { counter, inFlight, latencies, peer, timed } from '../lib/peer.mjs';
 const BULK = 1_000;
 
 function open({ broker, backend }) {
-  const app = new Celery({ broker, backend: backend ?? broker });
+  const app = new Celery({ broker, backend: backend ?? (broker.startsWith('amqp') ? 'rpc://' : broker) });
   return {
     app,
     noop: app.task('noop', { ignoreResult: true }, (_i) => undefined),

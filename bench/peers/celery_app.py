@@ -7,7 +7,12 @@ import time
 
 from celery import Celery, chain, chord, group
 
-app = Celery("bench", broker=os.environ["BENCH_BROKER"], backend=os.environ["BENCH_BROKER"])
+broker = os.environ["BENCH_BROKER"]
+amqp = broker.startswith("amqp")
+app = Celery("bench", broker=broker, backend="rpc://" if amqp else broker)
+if amqp:
+    # As Celeriac: a message is sent when the broker has it.
+    app.conf.broker_transport_options = {"confirm_publish": True}
 app.conf.update(worker_prefetch_multiplier=100, task_acks_late=True, broker_connection_retry_on_startup=True,
                 worker_redirect_stdouts=False)
 

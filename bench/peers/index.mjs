@@ -42,7 +42,7 @@ function celery() {
   }
   return {
     name: 'Celery (Python)',
-    brokers: ['redis'],
+    brokers: ['redis', 'rabbitmq'],
     slow: true,
     canvases: true,
     load: {
@@ -82,7 +82,7 @@ function celery() {
 /** The peers that are installed; Celeriac first. */
 export function peers() {
   return [
-    { ...inNode('Celeriac', 'celeriac', 'celeriac.mjs', ['memory', 'sqlite', 'redis']), canvases: true },
+    { ...inNode('Celeriac', 'celeriac', 'celeriac.mjs', ['memory', 'sqlite', 'redis', 'rabbitmq']), canvases: true },
     installed('bullmq') && inNode('BullMQ', 'bullmq', 'bullmq.mjs', ['redis']),
     installed('bee-queue') && inNode('bee-queue', 'bee-queue', 'bee-queue.mjs', ['redis']),
     celery(),

@@ -62,7 +62,7 @@ describe.skipIf(reason !== undefined)(`RabbitMQ${reason === undefined ? '' : ` (
     rmSync(certs, { recursive: true, force: true });
   });
 
-  test('virtual hosts, users and passwords with every kind of character', async () => {
+  test('virtual hosts, users and passwords with every kind of character', { timeout: 180_000 }, async () => {
     const [user, password, vhost] = ['ann@home', 'p:/?#%;é', 'über/host%'];
     await server.ctl('-q', 'add_user', user, password);
     await server.ctl('-q', 'add_vhost', vhost);

@@ -44,10 +44,13 @@ export class AmqpChannel implements Channel {
     this.#connection.declared.add(entity);
   }
 
-  async publish(message: Message, to: Destination, options?: PublishOptions): Promise<void> {
-    if (options?.delayMs === undefined && options?.etaMs === undefined) {
-      return this.#publisher.publish(message, to, options);
-    }
+  /** Hot path: one promise, the publisher's. */
+  publish(message: Message, to: Destination, options?: PublishOptions): Promise<void> {
+    const waits = options !== undefined && (options.delayMs !== undefined || options.etaMs !== undefined);
+    return waits ? this.#publishLater(message, to, options) : this.#publisher.publish(message, to, options);
+  }
+
+  async #publishLater(message: Message, to: Destination, options: PublishOptions): Promise<void> {
     const { delayed } = this.#connection;
     if (!delayed) {
       if (options.delayMs === undefined) return this.#publisher.publish(message, to, options);

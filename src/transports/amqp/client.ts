@@ -1,3 +1,4 @@
+import type { Writable } from 'node:stream';
 import type { ChannelModel, SocketOptions } from 'amqplib';
 import { OperationalError } from '../../errors.ts';
 import { withDeadline } from '../../runtime/clock.ts';
@@ -92,10 +93,29 @@ function watched(model: ChannelModel, kill: () => void, displayUrl: string, { lo
   );
   model.on('unblocked', () => log.info({ broker: displayUrl }, 'the broker takes messages again'));
   model.on('handler-error', (error) => log.error({ error }, 'an AMQP handler failed'));
+  coalesceWrites((model.connection as unknown as { readonly stream: Writable }).stream);
   repairFrames(model.connection, (error) =>
     log.error({ error, broker: displayUrl }, 'a message has properties that cannot be read: they were dropped'),
   );
   return { model, closed: closed.promise, rabbit: rabbitVersion(model), kill };
+}
+
+/** The client library writes each frame by itself, and with TCP_NODELAY each would be a packet: one for each turn. */
+function coalesceWrites(stream: Writable): void {
+  const write = stream.write.bind(stream) as (...args: unknown[]) => boolean;
+  let corked = false;
+  const uncork = (): void => {
+    corked = false;
+    stream.uncork();
+  };
+  stream.write = (...args: unknown[]): boolean => {
+    if (!corked) {
+      corked = true;
+      stream.cork();
+      process.nextTick(uncork);
+    }
+    return write(...args);
+  };
 }
 
 function rabbitVersion(model: ChannelModel): Link['rabbit'] {
