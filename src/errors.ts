@@ -255,3 +255,10 @@ export class Empty extends CeleryError {
     super('ERR_EMPTY', `no message in queue "${queue}"`);
   }
 }
+
+/** Reason of `ctx.signal` when the worker shuts down under a running task. */
+export class ShutdownAbort extends UsageError {
+  constructor() {
+    super('the worker shuts down; the task will run again elsewhere');
+  }
+}

@@ -7,6 +7,7 @@ import { sleep } from '../runtime/clock.ts';
 import { nodeFile } from '../worker/node-name.ts';
 import { CommandError, EXIT } from './exit.ts';
 import { checkPidfile, readPid, takePidfile } from './pidfile.ts';
+import { isStoodFor } from './respawn.ts';
 import type { Session } from './session.ts';
 
 /** Flags of commands that may run in the background. */
@@ -50,6 +51,8 @@ export function octal(text: string): number {
  * @throws {CommandError} when the process in the background does not come up
  */
 export async function daemonize(session: Session, flags: DaemonFlags): Promise<'detached' | (() => void)> {
+  // The process that stands for this one has it all.
+  if (isStoodFor(session.io.env)) return () => {};
   const nodeName = flags.hostname ?? `celery@${hostname()}`;
   const pidfile = flags.pidfile === undefined ? undefined : session.path(nodeFile(flags.pidfile, nodeName));
   if (flags.detach && session.io.env[DETACHED] !== '1') {

@@ -24,6 +24,8 @@ export interface Io {
   chdir(directory: string): void;
   /** Ends the process at once. */
   exit(code: number): void;
+  /** Runs this program once more with the same arguments; resolves to the exit code. Left out: SIGHUP is not listened to. */
+  readonly respawn?: (() => Promise<number>) | undefined;
 }
 
 /** Colours by meaning; without a terminal they change nothing. */

@@ -2,6 +2,7 @@
 import { systemClock } from '../runtime/clock.ts';
 import type { Io } from './io.ts';
 import { run } from './program.ts';
+import { followStandIn, respawn } from './respawn.ts';
 
 const io: Io = {
   stdout: process.stdout,
@@ -13,7 +14,9 @@ const io: Io = {
   cwd: () => process.cwd(),
   chdir: (directory) => process.chdir(directory),
   exit: (code) => process.exit(code),
+  respawn,
 };
+followStandIn();
 
 // A reader that has seen enough (`celeriac inspect conf | head`) is no error.
 process.stdout.on('error', (error: NodeJS.ErrnoException) => {

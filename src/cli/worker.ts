@@ -130,6 +130,7 @@ export function addWorker(program: Command, session: Session): void {
       '\nSIGTERM, or Ctrl-C once: finish what runs, then stop. Ctrl-C twice, or SIGQUIT: stop now, unfinished tasks\n' +
         'go back to the broker; with worker_soft_shutdown_timeout they have that long, and the next signal stops now.\n' +
         'REMAP_SIGTERM=SIGQUIT makes SIGTERM do the same. One more signal: leave at once.\n' +
+        'SIGHUP, without a terminal: finish what runs, then begin anew with the same arguments.\n' +
         'Exit codes: 0 stopped, 1 interrupted, failed or broker lost for good, 69 broker out of reach at the start.\n',
     )
     .action(async (settings: readonly string[], typed: WorkerFlags) => {
@@ -143,7 +144,12 @@ export function addWorker(program: Command, session: Session): void {
       const undoConsole = redirectConsole(app);
       try {
         await loadIncludes(app, session.loader, flags.include ?? [], session.io.cwd());
-        session.exitCode = await runWorker(session, app, flags, settings, printer);
+        const code = await runWorker(session, app, flags, settings, printer);
+        if (code === RESTART) {
+          await app.close();
+          printer.flush();
+          session.exitCode = (await session.io.respawn?.()) ?? EXIT.ok;
+        } else session.exitCode = code;
       } finally {
         undoConsole();
         printer.flush();
@@ -234,6 +240,9 @@ function workerOptions(
   };
 }
 
+/** The worker is to begin anew. */
+const RESTART = 'restart';
+
 /** @returns the exit code. Source of the codes: spec worker-semantics.md 11 */
 async function runWorker(
   session: Session,
@@ -241,7 +250,7 @@ async function runWorker(
   flags: WorkerFlags,
   settings: readonly string[],
   log: Printer,
-): Promise<number> {
+): Promise<number | typeof RESTART> {
   const { io } = session;
   const pool = await poolOf(session, app, flags.pool);
   const autoscale = flags.autoscale && { ...flags.autoscale, policy: await autoscalePolicy(session, app) };
@@ -252,11 +261,13 @@ async function runWorker(
   if (!session.options.quiet && !flags.json) session.print(await banner(session, app, worker, flags));
 
   let interrupted = false;
+  let restarts = false;
   const stop = (how: StopHow, signal: NodeJS.Signals): void => {
     if (how === 'now') {
       app.log.fatal({ signal }, 'stopping at once');
       return io.exit(EXIT.failure);
     }
+    restarts = false;
     // Celery's codes: Ctrl-C once is 1; whatever ends in a cold stop is 0.
     interrupted = how === 'warm' && signal === 'SIGINT';
     if (signal === 'SIGINT' && how === 'warm') session.note('\nworker: hitting Ctrl+C again stops without waiting');
@@ -269,6 +280,14 @@ async function runWorker(
   const endBench = bench ? benchmark(app, (line) => session.note(line), every) : undefined;
   const soft = app.conf.workerSoftShutdownTimeout > 0;
   const undoSignals = onStopSignals({ source: io.signals, env: io.env, soft, stop });
+  const restart = (): void => {
+    restarts = true;
+    app.log.warn({ running: worker.active }, 'restarting as soon as what runs has ended');
+    void worker.stop('warm', 'SIGHUP');
+  };
+  // As in Celery: on a terminal it means that the terminal is gone.
+  const listens = io.respawn !== undefined && io.stdin.isTTY !== true;
+  if (listens) io.signals.on('SIGHUP', restart);
   const undoDebug = onDebugSignals({
     source: io.signals,
     env: io.env,
@@ -289,8 +308,10 @@ async function runWorker(
       if (worker.vitals?.connects) throw new CommandError(error.message, { cause: error });
       throw error;
     }
+    if (restarts) return RESTART;
     return interrupted ? EXIT.failure : EXIT.ok;
   } finally {
+    if (listens) io.signals.off('SIGHUP', restart);
     endBench?.();
     undoSignals();
     undoDebug();

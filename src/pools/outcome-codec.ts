@@ -3,7 +3,15 @@ import type { RetryRequest } from '../app/context.ts';
 import type { TaskRequest } from '../app/request.ts';
 import type { RegisteredTask } from '../app/task.ts';
 import { failure, type Outcome } from '../app/trace.ts';
-import { CeleryError, ContentDisallowed, DecodeError, InvalidTaskError } from '../errors.ts';
+import {
+  CeleryError,
+  ConnectionLost,
+  ContentDisallowed,
+  DecodeError,
+  InvalidTaskError,
+  LeaseLostError,
+  ShutdownAbort,
+} from '../errors.ts';
 import { fromExceptionRecord, toExceptionRecord, type ExceptionRecord } from '../protocol/exception.ts';
 import type { ResultTuple } from '../protocol/result.ts';
 import { safeRepr } from '../protocol/safe-repr.ts';
@@ -127,5 +135,14 @@ export function encodeReason(reason: unknown): string {
 }
 
 export function decodeReason(text: string): Error {
-  return fromExceptionRecord(loads(text), null);
+  const record = loads(text) as ExceptionRecord;
+  const own = OWN_REASONS[record.exc_type];
+  return own === undefined ? fromExceptionRecord(record, null) : own(String(record.exc_message[0]));
 }
+
+/** Reasons that only a worker gives: in a child they are what they are in its own event loop. */
+const OWN_REASONS: Readonly<Record<string, (message: string) => Error>> = {
+  ShutdownAbort: () => new ShutdownAbort(),
+  ConnectionLost: () => new ConnectionLost(),
+  LeaseLostError: (message) => new LeaseLostError(message),
+};

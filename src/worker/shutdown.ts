@@ -1,4 +1,4 @@
-import { UsageError } from '../errors.ts';
+import { ShutdownAbort } from '../errors.ts';
 import { sleep, type Clock } from '../runtime/clock.ts';
 import { deferred, type Deferred } from '../runtime/deferred.ts';
 import type { Executor } from './executor.ts';
@@ -11,13 +11,6 @@ const COLD_GRACE_MS = 1_000;
 const CANCEL_MS = 5_000;
 
 const MODES: readonly StopMode[] = ['warm', 'soft', 'cold'];
-
-/** Reason of `ctx.signal` when the worker shuts down under a running task. */
-export class ShutdownAbort extends UsageError {
-  constructor() {
-    super('the worker shuts down; the task will run again elsewhere');
-  }
-}
 
 /** How urgent a stop is; it only ever gets more urgent, and the wait for running tasks is cut short by that. */
 export class Urgency {
