@@ -3,7 +3,8 @@ import type { Redis } from 'ioredis';
 import { afterAll, beforeAll, beforeEach, expect } from 'vitest';
 import type { ResultBackend, ResultRecord } from '../../src/backends/backend.ts';
 import { createBackend } from '../../src/backends/redis.ts';
-import { context, type RedisServer, startRedis, test, until } from './redis-support.ts';
+import { context, type RedisServer, startRedis, until } from './redis-support.ts';
+import { test } from './redis-suite.ts';
 
 let server: RedisServer;
 let raw: Redis;

@@ -4,7 +4,8 @@ import { resultCodec } from '../../src/protocol/result.ts';
 import { createSerializers } from '../../src/serializers/registry.ts';
 import { backendContract } from '../../src/testing/backend-contract.ts';
 import { transportContract } from '../../src/testing/transport-contract.ts';
-import { context, describe, type RedisServer, startRedis, test, transport } from './redis-support.ts';
+import { context, type RedisServer, startRedis, transport } from './redis-support.ts';
+import { describe, test } from './redis-suite.ts';
 
 let server: RedisServer;
 beforeAll(async () => {

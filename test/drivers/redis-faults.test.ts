@@ -14,12 +14,12 @@ import {
   recordingLog,
   type RedisServer,
   startRedis,
-  test,
   text,
   to,
   transport,
   until,
 } from './redis-support.ts';
+import { test } from './redis-suite.ts';
 
 let server: RedisServer;
 let raw: Redis;

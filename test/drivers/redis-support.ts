@@ -4,7 +4,6 @@ import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Redis } from 'ioredis';
-import * as vitest from 'vitest';
 import { queue as makeQueue, type Queue } from '../../src/messaging/entity.ts';
 import type { Message } from '../../src/protocol/message.ts';
 import { sleep, systemClock } from '../../src/runtime/clock.ts';
@@ -12,14 +11,6 @@ import type { Logger } from '../../src/runtime/logger.ts';
 import { systemRandom } from '../../src/runtime/random.ts';
 import { createTransport } from '../../src/transports/redis/index.ts';
 import type { Connection, Delivery, DriverContext, Transport } from '../../src/transports/transport.ts';
-import { missing } from '../support/available.ts';
-
-const absent = missing('redis') !== undefined;
-/** Vitest's own, skipped with all hooks of the file where there is no redis-server; the end of the run says why. */
-export const test: typeof vitest.test = absent ? (vitest.test.skip as typeof vitest.test) : vitest.test;
-export const describe: typeof vitest.describe = absent
-  ? (vitest.describe.skip as typeof vitest.describe)
-  : vitest.describe;
 
 /** A redis-server of a test's own. */
 export interface RedisServer {

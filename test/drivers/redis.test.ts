@@ -8,19 +8,18 @@ import { controlExchange, nodeQueue, replyExchange, replyQueue } from '../../src
 import type { Delivery } from '../../src/transports/transport.ts';
 import {
   collect,
-  describe,
   freePort,
   message,
   queue,
   recordingLog,
   type RedisServer,
   startRedis,
-  test,
   text,
   to,
   transport,
   until,
 } from './redis-support.ts';
+import { describe, test } from './redis-suite.ts';
 
 let server: RedisServer;
 let raw: Redis;
