@@ -5,7 +5,6 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
-import Libsql from 'libsql';
 import { afterEach, describe, expect, test } from 'vitest';
 import { openSchedule } from '../../src/beat/index.ts';
 import { Celery } from '../../src/index.ts';
@@ -13,6 +12,7 @@ import { seededRandom, type Random } from '../../src/runtime/random.ts';
 import { startRedis } from '../drivers/redis-support.ts';
 import { missing } from '../support/available.ts';
 import { startMariadb, startPostgres } from '../support/sql-servers.ts';
+import { freeze } from '../support/freeze.ts';
 import { until } from '../support/until.ts';
 
 /*
@@ -83,31 +83,10 @@ class Sent {
   }
 }
 
-/**
- * Stops a process, but not in the middle of a write to a file: its lock on the file would stay, and nothing but the process
- * itself can take that back. (Locks of a database's server end by themselves: those moments count.)
- */
-async function stop(child: ChildProcess, urls: readonly string[], random: Random): Promise<void> {
+/** Locks of a database's server end by themselves: those moments count. */
+function stop(child: ChildProcess, urls: readonly string[], random: Random): Promise<void> {
   const files = urls.filter((url) => url.startsWith('sqlite:///')).map((url) => url.slice('sqlite:///'.length));
-  for (;;) {
-    child.kill('SIGSTOP');
-    if (files.every(isWritable)) return;
-    child.kill('SIGCONT');
-    const moment = random.next() * 60;
-    await new Promise((resolve) => setTimeout(resolve, moment));
-  }
-}
-
-function isWritable(file: string): boolean {
-  const database = new Libsql(file, { timeout: 3000 } as object);
-  try {
-    database.exec('BEGIN IMMEDIATE; ROLLBACK');
-    return true;
-  } catch {
-    return false;
-  } finally {
-    database.close();
-  }
+  return freeze(child, files, random);
 }
 
 async function ordeal(broker: string, store: string, rounds: number): Promise<void> {

@@ -7,7 +7,9 @@ import { fileURLToPath } from 'node:url';
 import Libsql from 'libsql';
 import { afterEach, expect, test } from 'vitest';
 import { Celery, OperationalError } from '../../src/index.ts';
+import { seededRandom } from '../../src/runtime/random.ts';
 import { Worker } from '../../src/worker/index.ts';
+import { freeze } from '../support/freeze.ts';
 import { Ledger } from '../support/ledger.ts';
 import { until } from '../support/until.ts';
 
@@ -101,7 +103,7 @@ test(
       ),
     );
     await until(() => ledger.lines().length === ids.length, { message: 'all of them run' });
-    frozen.process.kill('SIGSTOP');
+    await freeze(frozen.process, [path], seededRandom(12));
     await ourWorker(path, ledger, 'heir@chaos');
     await until(() => ledger.lost(ids).length === 0, { message: 'its tasks ran elsewhere', timeoutMs: 90_000 });
     await until(() => count(path, '1') === 0, { message: 'the heir has acknowledged them' });
