@@ -217,6 +217,7 @@ export class LeaseLostError extends CeleryError {
 /** A queue, exchange or key does not exist, or exists with other properties. */
 export class ChannelError extends CeleryError {
   constructor(message: string, options?: ErrorCause & { code?: string }) {
+    // Or 'ERR_EXCHANGE_MISSING', of a message to an exchange that is not there.
     super(options?.code ?? 'ERR_CHANNEL', message, options);
   }
 }
@@ -257,8 +258,8 @@ export class Empty extends CeleryError {
 }
 
 /** Reason of `ctx.signal` when the worker shuts down under a running task. */
-export class ShutdownAbort extends UsageError {
+export class ShutdownAbort extends CeleryError {
   constructor() {
-    super('the worker shuts down; the task will run again elsewhere');
+    super('ERR_SHUTDOWN', 'the worker shuts down; the task will run again elsewhere');
   }
 }

@@ -50,7 +50,7 @@ export interface WorkerSettings {
   readonly workerTimer: string | null;
   /** Max timer sleep: how soon a clock that was set is noticed by ETAs and rate limits. */
   readonly workerTimerPrecision: number;
-  /** Autoscaler class. */
+  /** How `--autoscale` decides: load, latency, or a module and its export; Celery’s class is load. */
   readonly workerAutoscaler: string;
   /** Consumer class. */
   readonly workerConsumer: string;
