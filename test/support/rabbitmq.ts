@@ -139,6 +139,8 @@ export async function startRabbit(options: RabbitOptions = {}): Promise<RabbitSe
     const ended = (): boolean => child.exitCode !== null || child.signalCode !== null;
     await until(async () => ended() || (await accepts(port)), { message: 'RabbitMQ accepts', timeoutMs: 60_000 });
     if (ended()) throw new Error(`RabbitMQ did not start:\n${output}`);
+    // The port is open before all of it has started.
+    await ctl('-q', 'await_startup', '--timeout', '60');
   };
   const ctl = async (...args: readonly string[]): Promise<string> => {
     let printed = '';
