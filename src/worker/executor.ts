@@ -10,13 +10,13 @@ import {
   TaskRevokedError,
   type TimeLimitExceeded,
 } from '../errors.ts';
-import { decodeBody, decompressMessage } from '../protocol/decode.ts';
 import { Cancellation } from '../runtime/cancellation.ts';
 import { deferred, type Deferred } from '../runtime/deferred.ts';
 import { ChildLostError, type Job, type Pool } from '../pools/pool.ts';
 import type { PoolSet } from '../pools/pool-set.ts';
-import { succeededBefore } from './deduplicate.ts';
 import type { Suspicion } from '../transports/transport.ts';
+import { Bodies } from './bodies.ts';
+import { succeededBefore } from './deduplicate.ts';
 import { discardMalformed } from './discard.ts';
 import { RequestJob } from './job.ts';
 import { Lane } from './lane.ts';
@@ -45,7 +45,7 @@ export class Executor {
   readonly #parts: WorkerParts;
   readonly #pools: PoolSet;
   readonly #limits: DefaultLimits;
-  readonly #accept: ReadonlySet<string>;
+  readonly #bodies: Bodies;
   readonly #lanes = new Map<Pool, Lane>();
   readonly #running = new Set<Request>();
   #settling = 0;
@@ -62,7 +62,7 @@ export class Executor {
     this.#parts = parts;
     this.#pools = pools;
     this.#limits = limits;
-    this.#accept = parts.app.serializers.acceptSet(parts.app.conf.acceptContent);
+    this.#bodies = new Bodies(parts);
     this.rateLimits = new RateLimits(parts.timers, parts.app.clock, (request) => this.#enqueue(request));
   }
 
@@ -140,13 +140,16 @@ export class Executor {
     // What runs without waiting for anything ends in here, and frees its slot for the next round.
     if (this.#refilling) return;
     this.#refilling = true;
-    while (this.#refillAgain) {
-      this.#refillAgain = false;
-      for (const lane of this.#lanes.values()) {
-        for (let request = lane.take(); request !== undefined; request = lane.take()) this.#start(request, lane);
+    try {
+      while (this.#refillAgain) {
+        this.#refillAgain = false;
+        for (const lane of this.#lanes.values()) {
+          for (let request = lane.take(); request !== undefined; request = lane.take()) this.#start(request, lane);
+        }
       }
+    } finally {
+      this.#refilling = false;
     }
-    this.#refilling = false;
     if (this.#idle && this.isIdle) {
       this.#idle.resolve();
       this.#idle = undefined;
@@ -235,7 +238,7 @@ export class Executor {
     if (suspicion && (await this.#isExhausted(request, suspicion))) return;
     if (request.body === undefined && !pool.takesMessages) {
       try {
-        await this.#readBody(request);
+        await this.#bodies.read(request);
       } catch (error) {
         return this.#malformed(request, error);
       }
@@ -259,10 +262,10 @@ export class Executor {
   }
 
   #run(request: Request, pool: Pool): void {
-    const { app, hostname } = this.#parts;
+    const { hostname } = this.#parts;
     if (request.body === undefined && !pool.takesMessages) {
       try {
-        request.body = decodeBody(request.delivery.message, app.serializers, this.#accept);
+        this.#bodies.readNow(request);
       } catch (error) {
         void this.#malformed(request, error);
         return;
@@ -297,8 +300,8 @@ export class Executor {
   #ran(request: Request, pool: Pool, job: Job, outcome: Outcome): void {
     request.onRunEnded?.();
     const read =
-      pool.takesMessages && request.body === undefined && this.#needsBody(request, job, outcome)
-        ? this.#readAgain(request)
+      pool.takesMessages && request.body === undefined && this.#bodies.isNeeded(request, job, outcome)
+        ? this.#bodies.readAgain(request)
         : undefined;
     this.#finish(request, outcome, read);
   }
@@ -365,7 +368,7 @@ export class Executor {
       }
       timer.cancel();
     }
-    if (pool?.takesMessages && request.body === undefined) await this.#readAgain(request);
+    if (pool?.takesMessages && request.body === undefined) await this.#bodies.readAgain(request);
   }
 
   /** @param before what has to be over before the outcome is settled */
@@ -458,35 +461,6 @@ export class Executor {
   #free(request: Request): void {
     if (this.#running.delete(request) && request.lane) request.lane.running--;
     void this.onSlots?.();
-  }
-
-  /** @throws when it is malformed */
-  async #readBody(request: Request): Promise<void> {
-    const { app } = this.#parts;
-    let { message } = request.delivery;
-    if (request.headers.compression !== undefined) {
-      message = await decompressMessage(message, app.conf.maxDecompressedBytes);
-    }
-    request.body = decodeBody(message, app.serializers, this.#accept);
-  }
-
-  /** The body for what follows a run elsewhere. */
-  async #readAgain(request: Request): Promise<void> {
-    try {
-      await this.#readBody(request);
-      request.view = viewOf(request.delivery, request.headers, request.body, this.#parts.hostname);
-    } catch (error) {
-      this.#parts.log.error({ error, taskId: request.id }, 'the message of a task could not be read');
-    }
-  }
-
-  /** Whether anything that follows looks at the arguments, or at what is to be sent next. */
-  #needsBody(request: Request, job: Job, outcome: Outcome): boolean {
-    if (outcome.kind !== 'success' || job.followed) return true;
-    const { signals, conf } = this.#parts.app;
-    if (conf.resultExtended || signals.has('taskSuccess')) return true;
-    const { hooks } = request.task.options;
-    return hooks.onSuccess !== undefined || hooks.afterReturn !== undefined;
   }
 
   async #storeStarted(request: Request): Promise<void> {
