@@ -1,10 +1,11 @@
-import type { ChordStore, ResultBackend, ResultListener, ResultRecord, ResultWatch } from '../backends/backend.ts';
+import type { ChordStore, ResultBackend, ResultRecord } from '../backends/backend.ts';
 import { OperationalError } from '../errors.ts';
 import type { ResultTuple } from '../protocol/result.ts';
 import { backoffMs } from '../runtime/backoff.ts';
 import { sleep, type Clock } from '../runtime/clock.ts';
 import type { Logger } from '../runtime/logger.ts';
 import type { Random } from '../runtime/random.ts';
+import { BackendLayer } from './backend-layer.ts';
 
 /** Settings `resultBackendMaxRetries` and the two sleeps. */
 export interface BackendRetry {
@@ -21,28 +22,17 @@ export interface BackendRetry {
  * A backend whose every request is tried again while the store is out of reach (`resultBackendAlwaysRetry`).
  * Closing ends the waiting. Source: `Backend.retry_policy` and `store_result` of celery.backends.base.
  */
-export class RetryingBackend implements ResultBackend {
-  readonly #inner: ResultBackend;
+export class RetryingBackend extends BackendLayer {
   readonly #retry: BackendRetry;
   readonly #closing = new AbortController();
 
   constructor(inner: ResultBackend, retry: BackendRetry) {
-    this.#inner = inner;
+    super(inner);
     this.#retry = retry;
   }
 
-  get name(): string {
-    return this.#inner.name;
-  }
-  get displayUrl(): string {
-    return this.#inner.displayUrl;
-  }
-  get capabilities(): ResultBackend['capabilities'] {
-    return this.#inner.capabilities;
-  }
-
-  get chords(): ChordStore | undefined {
-    const { chords } = this.#inner;
+  override get chords(): ChordStore | undefined {
+    const { chords } = this.inner;
     if (chords === undefined) return undefined;
     return {
       begin: (...args) => this.#again('begin a chord', () => chords.begin(...args)),
@@ -69,43 +59,33 @@ export class RetryingBackend implements ResultBackend {
     }
   }
 
-  prepare(): true | Promise<void> {
-    return this.#inner.prepare?.() ?? true;
+  override store(record: ResultRecord): Promise<void> {
+    return this.#again('store', () => this.inner.store(record));
   }
-  store(record: ResultRecord): Promise<void> {
-    return this.#again('store', () => this.#inner.store(record));
+  override load(taskId: string): Promise<ResultRecord | undefined> {
+    return this.#again('load', () => this.inner.load(taskId));
   }
-  load(taskId: string): Promise<ResultRecord | undefined> {
-    return this.#again('load', () => this.#inner.load(taskId));
+  override loadMany(taskIds: readonly string[]): Promise<(ResultRecord | undefined)[]> {
+    return this.#again('loadMany', () => this.inner.loadMany(taskIds));
   }
-  loadMany(taskIds: readonly string[]): Promise<(ResultRecord | undefined)[]> {
-    return this.#again('loadMany', () => this.#inner.loadMany(taskIds));
+  override forget(taskId: string): Promise<void> {
+    return this.#again('forget', () => this.inner.forget(taskId));
   }
-  watch(taskId: string, listener: ResultListener): ResultWatch {
-    return this.#inner.watch(taskId, listener);
+  override saveGroup(groupId: string, group: ResultTuple): Promise<void> {
+    return this.#again('saveGroup', () => this.inner.saveGroup(groupId, group));
   }
-  forget(taskId: string): Promise<void> {
-    return this.#again('forget', () => this.#inner.forget(taskId));
+  override loadGroup(groupId: string): Promise<ResultTuple | undefined> {
+    return this.#again('loadGroup', () => this.inner.loadGroup(groupId));
   }
-  saveGroup(groupId: string, group: ResultTuple): Promise<void> {
-    return this.#again('saveGroup', () => this.#inner.saveGroup(groupId, group));
+  override deleteGroup(groupId: string): Promise<void> {
+    return this.#again('deleteGroup', () => this.inner.deleteGroup(groupId));
   }
-  loadGroup(groupId: string): Promise<ResultTuple | undefined> {
-    return this.#again('loadGroup', () => this.#inner.loadGroup(groupId));
-  }
-  deleteGroup(groupId: string): Promise<void> {
-    return this.#again('deleteGroup', () => this.#inner.deleteGroup(groupId));
-  }
-  cleanup(): Promise<number> {
-    return this.#again('cleanup', () => this.#inner.cleanup());
+  override cleanup(): Promise<number> {
+    return this.#again('cleanup', () => this.inner.cleanup());
   }
 
-  async close(): Promise<void> {
+  override async close(): Promise<void> {
     this.#closing.abort();
-    await this.#inner.close();
-  }
-
-  [Symbol.asyncDispose](): Promise<void> {
-    return this.close();
+    await this.inner.close();
   }
 }
