@@ -1,26 +1,14 @@
 import { afterEach, expect, test } from 'vitest';
-import { Celery, Ignore, Reject, type CeleryOptions } from '../index.ts';
+import { Ignore, Reject, type Celery } from '../index.ts';
 import { silentLogger, type Logger } from '../runtime/logger.ts';
 import { eventually } from '../testing/eventually.ts';
-import { Worker } from './worker.ts';
+import { MemoryFleet } from '../testing/memory-fleet.ts';
 
 /* What is told of a run, before it and after it: hooks, lines of the log, records, signals. */
 
-const opened: { app: Celery; worker: Worker }[] = [];
-async function start(define: (app: Celery) => void, options: CeleryOptions = {}): Promise<Celery> {
-  const app = new Celery({ broker: 'memory://', backend: 'memory://', env: {}, ...options });
-  define(app);
-  const worker = new Worker(app, { hostname: 'w@test', concurrency: 1 });
-  opened.push({ app, worker });
-  await worker.start();
-  return app;
-}
-afterEach(async () => {
-  for (const { app, worker } of opened.splice(0)) {
-    await worker.stop('cold');
-    await app.close();
-  }
-});
+const fleet = new MemoryFleet({ hostname: 'w@test', concurrency: 1 });
+const start = fleet.start.bind(fleet);
+afterEach(() => fleet.stop());
 
 /** With one slot, what was sent before this has ended when it has. */
 async function drained(app: Celery): Promise<void> {

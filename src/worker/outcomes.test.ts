@@ -1,30 +1,18 @@
 import { afterEach, describe, expect, test } from 'vitest';
-import { Celery, OperationalError, type CeleryOptions, type SignalName, type TaskOptions } from '../index.ts';
+import { OperationalError, type Celery, type CeleryOptions, type SignalName, type TaskOptions } from '../index.ts';
 import { silentLogger } from '../runtime/logger.ts';
 import { systemClock } from '../runtime/clock.ts';
 import { systemRandom } from '../runtime/random.ts';
 import { createTransport } from '../transports/memory.ts';
 import type { Delivery, Transport } from '../transports/transport.ts';
 import { eventually } from '../testing/eventually.ts';
-import { Worker } from './worker.ts';
+import { MemoryFleet } from '../testing/memory-fleet.ts';
 
 /* What options and settings make of the end of a run; and which signals tell of it. */
 
-const opened: { app: Celery; worker: Worker }[] = [];
-async function start(define: (app: Celery) => void, options: CeleryOptions = {}): Promise<Celery> {
-  const app = new Celery({ broker: 'memory://', backend: 'memory://', env: {}, ...options });
-  define(app);
-  const worker = new Worker(app, { hostname: 'w@test', concurrency: 2 });
-  opened.push({ app, worker });
-  await worker.start();
-  return app;
-}
-afterEach(async () => {
-  for (const { app, worker } of opened.splice(0)) {
-    await worker.stop('cold');
-    await app.close();
-  }
-});
+const fleet = new MemoryFleet({ hostname: 'w@test', concurrency: 2 });
+const start = fleet.start.bind(fleet);
+afterEach(() => fleet.stop());
 
 /** The broker in memory, which writes down how task messages are settled: `ack`, `reject` or `requeue`. */
 function observed(log: string[]): Transport {

@@ -1,26 +1,12 @@
 import { afterEach, expect, test } from 'vitest';
-import { Celery } from '../index.ts';
-import { Worker } from './worker.ts';
+import type { Celery } from '../index.ts';
+import { MemoryFleet } from '../testing/memory-fleet.ts';
 
 /* Commands of remote control on the in-process broker; replies are those of the recorded Python worker. */
 
-const opened: { app: Celery; worker: Worker }[] = [];
-
-async function start(define: (app: Celery) => void): Promise<Celery> {
-  const app = new Celery({ broker: 'memory://', backend: 'memory://', env: {} });
-  define(app);
-  const worker = new Worker(app, { hostname: 'w1@HOST', concurrency: 2 });
-  opened.push({ app, worker });
-  await worker.start();
-  return app;
-}
-
-afterEach(async () => {
-  for (const { app, worker } of opened.splice(0)) {
-    await worker.stop('cold');
-    await app.close();
-  }
-});
+const fleet = new MemoryFleet({ hostname: 'w1@HOST', concurrency: 2 });
+const start = fleet.start.bind(fleet);
+afterEach(() => fleet.stop());
 
 async function answer(app: Celery, command: string, args: Readonly<Record<string, unknown>> = {}): Promise<unknown> {
   return (await app.control.broadcast(command, args, { reply: true, limit: 1, timeout: '5s' }))[0]?.value;
