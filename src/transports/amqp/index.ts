@@ -62,7 +62,9 @@ class AmqpTransport implements Transport {
   async connect({ signal }: { readonly signal?: AbortSignal | undefined } = {}): Promise<Connection> {
     const { settings, context } = this.#state;
     const link = await dial({ address: this.#address, settings, context, displayUrl: this.displayUrl }, signal);
-    return new AmqpConnection(link, this.#state);
+    const connection = new AmqpConnection(link, this.#state);
+    void connection.notes.resume();
+    return connection;
   }
 }
 

@@ -29,7 +29,11 @@ export class RunNotes {
   constructor(connection: AmqpConnection, left: Set<string>) {
     this.#connection = connection;
     this.#left = left;
-    if (left.size > 0) void this.#crossOut([...left].splice(0));
+  }
+
+  /** Crosses out what an earlier connection left behind. Never rejects. */
+  async resume(): Promise<void> {
+    await this.#crossOut([...this.#left]);
   }
 
   /** @param task what tells the message from others; undefined: nothing does */
