@@ -21,7 +21,10 @@ export interface Place {
   readonly taskId?: string | undefined;
   readonly parent?: ResultTuple | null | undefined;
   readonly rootId?: string | undefined;
-  /** `named`: the group's id is written too. Members get it when they are sent: a header that Celery 5.2 sends has another id. */
+  /**
+   * `named`: the group's id is written too. Members get it when they are sent: Celery 5.2 sends a header that stands in a
+   * message with another id.
+   */
   readonly group?:
     | {
         readonly id: string;

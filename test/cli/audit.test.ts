@@ -95,7 +95,7 @@ function mayBecomeNobody(): boolean {
 }
 
 test.skipIf(!mayBecomeNobody())(
-  'root starts a worker that runs as somebody else, with its log (only root can)',
+  'root starts a worker that runs as somebody else, with its log (skipped for others, and where nobody may not read the checkout)',
   { timeout: 120_000 },
   async () => {
     chmodSync(folder, 0o777);
