@@ -1,6 +1,6 @@
 // What the pools cost: no-op tasks through each, the channel's ceiling beside them, and CPU-bound tasks on two processes
-// beside the same work without a queue. `node pools.mjs [rounds] [tasks]`. On Redis if there is one, else on the embedded
-// broker.
+// beside the same work without a queue. `node pools.mjs [rounds] [tasks] [text that the rows' names have]`. On Redis if there
+// is one, else on the embedded broker.
 import { fork } from 'node:child_process';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -31,7 +31,7 @@ if (process.argv[2] === 'echo') {
   console.log(JSON.stringify(await drain(JSON.parse(process.argv[3]))));
   process.exit(0);
 } else {
-  await main(Number(process.argv[2] ?? 3), Number(process.argv[3] ?? 20_000));
+  await main(Number(process.argv[2] ?? 3), Number(process.argv[3] ?? 20_000), process.argv[4] ?? '');
 }
 
 /** Queues `n` tasks, then times a worker from the first to the last. */
@@ -137,7 +137,7 @@ async function calibrated() {
   return Math.round((5 / fastest) * some);
 }
 
-async function main(rounds, n) {
+async function main(rounds, n, only) {
   const redis = await redisServer();
   const folder = mkdtempSync(join(tmpdir(), 'celeriac-bench-'));
   let files = 0;
@@ -165,10 +165,11 @@ async function main(rounds, n) {
     ['channel alone, 2 processes x 1', () => ceiling(2, 1, n)],
     ['5 ms of work, 2 bare processes', () => ideal(2, rounds5ms, heavy)],
     ['5 ms of work, 2 processes', () => inProcess({ pool: 'process', children: 2, ...compute })],
+    ['5 ms of work, 2 processes x 16', () => inProcess({ pool: 'process', children: 2, ...compute, slots: 16 })],
     ['5 ms of work, 2 threads', () => inProcess({ pool: 'thread', children: 2, ...compute })],
     ['5 ms of work, 1 bare process', () => ideal(1, rounds5ms, heavy / 2)],
     ['5 ms of work, 1 process', () => inProcess({ pool: 'process', children: 1, ...compute, n: heavy / 2 })],
-  ];
+  ].filter(([label]) => label.includes(only));
   const measured = new Map(cells.map(([label]) => [label, []]));
   try {
     for (let round = 0; round < rounds; round++) {

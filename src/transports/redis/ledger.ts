@@ -161,7 +161,11 @@ export class Ledger {
   #openBatch(): Batch {
     const batch: Batch = { leases: [], done: deferred() };
     batch.done.promise.catch(() => {});
-    setImmediate(() => void this.#flush(batch));
+    setImmediate(() => {
+      // The room that this makes is claimed in the same turn.
+      this.#socket?.gather();
+      void this.#flush(batch);
+    });
     return batch;
   }
 
