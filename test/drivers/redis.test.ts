@@ -112,6 +112,24 @@ test('an idle consumer wakes for every priority at once', async () => {
   }
 });
 
+test('a message on its own costs one claim and one acknowledgement', async () => {
+  await using connection = await transport(server.url()).connect();
+  await using channel = await connection.channel();
+  const { deliveries } = await collect(connection, 'q', { ack: true });
+  const scripts = async (): Promise<number> =>
+    Number(/cmdstat_evalsha:calls=(\d+)/.exec(await raw.info('commandstats'))?.[1] ?? 0);
+  const one = async (n: number): Promise<void> => {
+    await channel.publish(message(String(n)), to('q'));
+    await until(async () => deliveries.length === n && (await raw.hlen('unacked')) === 0, `acknowledgement ${n}`);
+  };
+  // The first of a quiet queue finds watchers that are still to be made.
+  for (let n = 1; n <= 3; n++) await one(n);
+  const before = await scripts();
+  for (let n = 4; n <= 53; n++) await one(n);
+  // Beside those two: the sign of life, once a second.
+  expect((await scripts()) - before).toBeLessThan(50 * 2.5);
+});
+
 test('prefetch bounds what is held; zero does not', async () => {
   await using connection = await transport(server.url()).connect();
   await using channel = await connection.channel();

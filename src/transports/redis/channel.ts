@@ -99,7 +99,7 @@ export class RedisChannel implements Channel {
       taken: () => this.#unsettled++,
       release: () => {
         this.#unsettled--;
-        claimer.wake();
+        claimer.released();
       },
       deliver,
       fault: (error) => {

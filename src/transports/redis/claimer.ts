@@ -143,6 +143,11 @@ export class Claimer {
     this.#signal.resolve();
   }
 
+  /** A consumer has room for one more, which matters to those that the last claim had to leave out. */
+  released(): void {
+    if (this.#waitsForRoom || this.#claiming?.open.length !== this.#readers.length) this.wake();
+  }
+
   async stop(): Promise<void> {
     this.#stopped = true;
     this.#readers = [];
@@ -173,7 +178,9 @@ export class Claimer {
         claim.over.resolve();
         const nothing = claimed.length === 0 && claim.faults === 0;
         empty = nothing ? empty + 1 : 0;
-        if (nothing && !this.#stopped && this.#hasAskedAll(claim)) await this.#idle(claim.open, empty);
+        // Less than asked for: the queues are empty, and a watcher finds out what has come since for less than a claim.
+        const dry = nothing || (claimed.length < claim.asked && claim.faults === 0 && this.#watches(claim.open));
+        if (dry && !this.#stopped && this.#hasAskedAll(claim)) await this.#idle(claim.open, empty);
       }
     } catch (error) {
       // Whatever ends this loop ends the connection: a consumer that no longer reads must not look alive.
@@ -331,6 +338,13 @@ export class Claimer {
     timer.cancel();
   }
 
+  /** Whether the arrival of a message in any of these queues is noticed without a poll. */
+  #watches(open: readonly Reader[]): boolean {
+    return open.every(({ queue }) => {
+      return this.#keys.ready(queue).every((key) => this.#watchers.get(key)?.blind === false);
+    });
+  }
+
   /** @returns whether a key must be polled */
   async #watch(keys: readonly string[], open: readonly Reader[]): Promise<boolean> {
     let blind = false;
@@ -356,7 +370,7 @@ export class Claimer {
         this.#watchers.set(key, watcher);
       }
       blind ||= watcher.blind;
-      watcher.look(() => !this.#stopped && open.some((reader) => this.#readers.includes(reader) && reader.room() > 0));
+      watcher.look(() => !this.#stopped && open.some((reader) => this.#readers.includes(reader)));
     }
     return blind;
   }
