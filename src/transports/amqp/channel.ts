@@ -39,7 +39,7 @@ export class AmqpChannel implements Channel {
 
   async declare(entity: Entity): Promise<void> {
     this.#usable();
-    await declare(this.#connection.lane, entity);
+    await declare(this.#connection.lane, entity, this.#connection.settings.declare);
     if (entity.kind === 'queue') await this.#connection.delayed?.admit(entity);
     this.#connection.declared.add(entity);
   }

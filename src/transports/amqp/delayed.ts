@@ -100,6 +100,7 @@ export class DelayedLevels {
   }
 
   async #once(what: string, work: () => Promise<void>): Promise<void> {
+    if (this.#connection.settings.declare === 'never') return;
     let pending = this.#bound.get(what);
     if (pending === undefined) {
       pending = work();
@@ -110,9 +111,15 @@ export class DelayedLevels {
   }
 
   async #declare(): Promise<void> {
-    const { lane } = this.#connection;
+    const { lane, settings } = this.#connection;
+    if (settings.declare === 'never') return;
     // The last one to be declared, here and in Python: where it is, all are.
     if (await this.#exists(EXIT)) return;
+    if (settings.declare === 'passive') {
+      throw new ChannelError(
+        `the exchange "${EXIT}" does not exist, and it may not be created here (passive): a worker without that option makes the levels of delayed delivery`,
+      );
+    }
     for (let level = LEVELS - 1; level >= 0; level--) {
       await declare(lane, levelQueue(level, this.#delivery));
     }

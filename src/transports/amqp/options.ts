@@ -23,7 +23,14 @@ export interface AmqpSettings {
   readonly clientProperties: Readonly<Record<string, unknown>>;
   readonly ssl: Readonly<Record<string, unknown>> | undefined;
   readonly delayedDelivery: DelayedDelivery | undefined;
+  readonly declare: DeclareMode;
 }
+
+/**
+ * What happens to queues and exchanges that outlive connections: they are created with their bindings; or have to exist
+ * and are bound; or are used unseen. What belongs to one connection alone is always created.
+ */
+export type DeclareMode = 'create' | 'passive' | 'never';
 
 /** Celery's native delayed delivery; undefined where it is off. */
 export interface DelayedDelivery {
@@ -50,6 +57,7 @@ export function amqpSettings(options: Options): AmqpSettings {
       read.raw('native_delayed_delivery'),
       read.raw('native_delayed_delivery_queue_type'),
     ),
+    declare: declareMode(read.raw('declare')),
   };
 }
 
@@ -100,4 +108,10 @@ function delayedDelivery(on: unknown, queueType: unknown): DelayedDelivery | und
     );
   }
   return on === true ? { queueType: type } : undefined;
+}
+
+function declareMode(value: unknown): DeclareMode {
+  if (value === undefined) return 'create';
+  if (value === 'create' || value === 'passive' || value === 'never') return value;
+  throw new ImproperlyConfigured(`expected declare to be create, passive or never, got ${JSON.stringify(value)}`);
 }
