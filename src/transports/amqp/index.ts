@@ -12,7 +12,7 @@ import { parseAmqpUrl, type AmqpAddress } from './url.ts';
  * Features   all exchange types; priorities, 9 before 0; confirms; classic, quorum and stream queues;
  *            delayed messages in the broker, with `native_delayed_delivery`
  * Package    amqplib 2
- * Servers    RabbitMQ 3.10 tested
+ * Servers    RabbitMQ 3.10 and 4.0 tested
  * URL        amqp://[user:password@]host[:5672][/vhost]   amqps:// (verified)   pyamqp://, librabbitmq:// the same
  * Options    `options.ts`; names as in Celery's broker_transport_options, or in camelCase; durations in seconds
  */
