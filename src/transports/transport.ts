@@ -146,11 +146,14 @@ export interface Consumer extends AsyncDisposable {
 export interface Suspicion {
   /** Times it came back: its consumer died, lost its link, or returned it. */
   readonly returns: number;
+  /** Each run after the first can be written down; else the last that is allowed. */
+  readonly everyRun?: true;
   /**
    * Writes down that a run begins, until the delivery is settled.
-   * @returns whether an earlier run that was written down died with its worker; then nothing is
+   * @param limit deaths that are too many, where every run is written down; else one is
+   * @returns whether so many runs that were written down died with their workers
    */
-  begin(): Promise<boolean>;
+  begin(limit: number): Promise<boolean>;
 }
 
 /** Who runs what a delivery brought. */
@@ -176,7 +179,7 @@ export interface Delivery {
    * above 1, a consumer died with it. Undefined where the driver cannot know.
    */
   readonly deliveryCount: number | undefined;
-  /** Of a message that came back, where `deliveryCount` is unknown and deaths can be told all the same. */
+  /** Of a message that came back, where deaths under its runs can be told from other returns; then `deliveryCount` counts for nothing. */
   readonly suspicion?: Suspicion | undefined;
   /** Resolves when the broker has forgotten the message. Settling twice does nothing. */
   ack(): Promise<void>;

@@ -26,6 +26,7 @@ import type { WorkerParts } from './parts.ts';
 import { RateLimits } from './rate-limit.ts';
 import { viewOf, type Request } from './request.ts';
 import { acknowledge, settle, settleCancelled, settleRevoked, tellLeaseLost } from './settle.ts';
+import { Suspects } from './suspects.ts';
 import { tellStarted } from './telemetry.ts';
 
 export type { DefaultLimits } from './limits.ts';
@@ -48,6 +49,7 @@ export class Executor {
   readonly #bodies: Bodies;
   readonly #lanes = new Map<Pool, Lane>();
   readonly #running = new Set<Request>();
+  readonly #suspects: Suspects<Request>;
   #settling = 0;
   #refilling = false;
   #refillAgain = false;
@@ -63,6 +65,7 @@ export class Executor {
     this.#pools = pools;
     this.#limits = limits;
     this.#bodies = new Bodies(parts);
+    this.#suspects = new Suspects(parts.app.clock);
     this.rateLimits = new RateLimits(parts.timers, parts.app.clock, (request) => this.#enqueue(request));
   }
 
@@ -428,7 +431,7 @@ export class Executor {
 
   /** It died with its worker as often as it may. */
   async #isExhausted(request: Request, suspicion: Suspicion): Promise<boolean> {
-    if (await killsWorkers(this.#parts, request, suspicion)) {
+    if (await killsWorkers(this.#parts, request, suspicion, this.#suspects)) {
       this.#leave(request);
       return true;
     }
@@ -460,6 +463,7 @@ export class Executor {
 
   #free(request: Request): void {
     if (this.#running.delete(request) && request.lane) request.lane.running--;
+    this.#suspects.ended(request);
     void this.onSlots?.();
   }
 

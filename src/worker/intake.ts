@@ -109,7 +109,7 @@ export class Intake {
       nowMs: app.clock.now(),
       horizonMs: this.#horizonMs(),
       heldEnough: this.#held.size >= (app.conf.workerEtaTaskLimit ?? MOST_HELD),
-      deliveryCount: delivery.deliveryCount,
+      deliveryCount: delivery.redelivered && delivery.suspicion !== undefined ? undefined : delivery.deliveryCount,
       maxDeliveries: task.options.acksLate ? app.conf.maxDeliveries : null,
     });
     switch (decision.kind) {

@@ -4,6 +4,7 @@ import { discardExhausted } from './discard.ts';
 import type { WorkerParts } from './parts.ts';
 import type { Request } from './request.ts';
 import { reject } from './settle.ts';
+import type { Suspects } from './suspects.ts';
 
 /** Ids remembered; the oldest is forgotten first. */
 const MOST_REMEMBERED = 10_000;
@@ -28,20 +29,29 @@ export class Losses {
 
 /**
  * A message that came back, where only deaths under a run count: put to the dead letters once they were as many as
- * `maxDeliveries` allows. The last run that is allowed is the one that is written down: two at least.
- * @returns whether it was
+ * `maxDeliveries` allows. The first run is not written down, which would cost every task a round trip: that it came back
+ * counts for it. Where a broker keeps one note, the last run that is allowed is written down.
+ * @returns whether it was put away
  */
-export async function killsWorkers(parts: WorkerParts, request: Request, suspicion: Suspicion): Promise<boolean> {
+export async function killsWorkers(
+  parts: WorkerParts,
+  request: Request,
+  suspicion: Suspicion,
+  suspects: Suspects<Request>,
+): Promise<boolean> {
   const { maxDeliveries } = parts.app.conf;
-  if (maxDeliveries === null || !request.late || suspicion.returns < maxDeliveries - 1) return false;
+  const { returns, everyRun } = suspicion;
+  if (maxDeliveries === null || !request.late || returns < (everyRun ? 1 : maxDeliveries - 1)) return false;
+  if (returns >= maxDeliveries - 1) await suspects.turn(request);
+  if (request.state !== 'running') return false;
   try {
-    if (!(await suspicion.begin())) return false;
+    if (!(await suspicion.begin(maxDeliveries - 1))) return false;
   } catch (error) {
     // A link that broke meanwhile: the message comes again.
     parts.log.warn({ error, taskId: request.id }, 'whether a message kills its workers is not known');
     return false;
   }
-  await discardExhausted(parts, request, suspicion.returns);
+  await discardExhausted(parts, request, returns);
   return true;
 }
 

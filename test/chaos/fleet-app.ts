@@ -8,6 +8,7 @@ import { Ledger } from '../support/ledger.ts';
  */
 
 export type Work = (id: string, ms: number, text?: string) => number;
+export type Note = (id: string) => void;
 export type Parent = (id: string, ms: number, children: number) => number;
 
 export const app = new Celery({ main: 'fleet' });

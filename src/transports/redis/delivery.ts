@@ -1,6 +1,6 @@
 import type { Message } from '../../protocol/message.ts';
 import type { Envelope } from '../../protocol/virtual.ts';
-import type { Delivery, LeaseHolder } from '../transport.ts';
+import type { Delivery, LeaseHolder, Suspicion } from '../transport.ts';
 import type { Lease, Ledger } from './ledger.ts';
 
 /** A message from a list. Without a lease it was taken without acknowledgement. */
@@ -35,6 +35,17 @@ export class RedisDelivery implements Delivery {
     this.#ledger = held?.ledger;
     this.#release = held?.release;
     if (held) held.lease.delivery = this;
+  }
+
+  get suspicion(): Suspicion | undefined {
+    const lease = this.#lease;
+    const ledger = this.#ledger;
+    if (!lease || !ledger || this.deliveryCount === undefined) return undefined;
+    return {
+      returns: this.deliveryCount - 1,
+      everyRun: true,
+      begin: async (limit) => (await ledger.noteRun(lease)) >= limit,
+    };
   }
 
   ack(): Promise<void> {

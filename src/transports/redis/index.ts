@@ -19,7 +19,8 @@ import { parseRedisUrl, unverified } from './url.ts';
  * Options    `options.ts`; names as in Celery's broker_transport_options, or in camelCase; durations in seconds
  *
  * Keys besides kombu's: celeriac:workers, celeriac:owned:<holder>, celeriac:delayed, celeriac:delayed:messages,
- * celeriac:restores:<tag>, celeriac:quarantine:<queue>, celeriac:once:<queue>:<key>.
+ * celeriac:restores:<tag>, celeriac:quarantine:<queue>, celeriac:once:<queue>:<key>,
+ * celeriac:run:<tag>.
  */
 
 const CAPABILITIES: TransportCapabilities = {

@@ -74,6 +74,11 @@ export class KeySpace {
     return `${this.#prefix}celeriac:once:${queue}:${key}`;
   }
 
+  /** Set: the holders under which a message that had come back ran, those who died under it and who has it now; expires. */
+  run(tag: string): string {
+    return `${this.#prefix}celeriac:run:${tag}`;
+  }
+
   /** How often a message was put back after its holder failed: `<this><delivery tag>`. */
   get restores(): string {
     return `${this.#prefix}celeriac:restores:`;

@@ -23,6 +23,8 @@ export interface Lease {
   /** `clock.monotonic()` before the claim or renewal that wrote the score. */
   scoredMs: number;
   state: 'held' | 'settling' | 'settled' | 'lost';
+  /** That it runs is written down. */
+  noted: boolean;
   /** What the application holds. Weak once the connection is gone, see `orphan()`. */
   delivery: Told | WeakRef<Told> | undefined;
 }
@@ -41,6 +43,8 @@ interface Batch {
 const PAGE = 500;
 /** How long settling waits for another connection after its own was lost. */
 const REATTACH_MS = 60_000;
+/** How long it stands written down that a message ran when its worker died. */
+const NOTE_TTL_MS = 86_400_000;
 export const QUARANTINE_TTL_MS = 30 * 86_400_000;
 
 export class Ledger {
@@ -110,7 +114,7 @@ export class Ledger {
   }
 
   add(tag: string, readyKey: string, score: string, scoredMs: number): Lease {
-    const lease: Lease = { tag, readyKey, score, scoredMs, state: 'held', delivery: undefined };
+    const lease: Lease = { tag, readyKey, score, scoredMs, state: 'held', noted: false, delivery: undefined };
     const previous = this.#leases.get(tag);
     if (previous?.state === 'held') previous.state = 'lost';
     this.#leases.set(tag, lease);
@@ -148,6 +152,30 @@ export class Ledger {
     return lease.state !== 'lost';
   }
 
+  /** Writes down that a message runs. @returns how many earlier runs were written down, and their holders died */
+  async noteRun(lease: Lease): Promise<number> {
+    const key = this.#keys.run(lease.tag);
+    const replies = await this.#through((socket) =>
+      socket.batch([
+        ['SADD', key, this.id],
+        ['PEXPIRE', key, NOTE_TTL_MS],
+        ['SCARD', key],
+      ]),
+    );
+    const failed = replies.find((reply) => reply instanceof Error);
+    if (failed !== undefined) throw failed;
+    lease.noted = true;
+    return Number(replies[2]) - 1;
+  }
+
+  /** Before they are settled: whoever gets one of them next must not find a note of somebody who lives. */
+  async #crossOut(leases: readonly Lease[]): Promise<void> {
+    const noted = leases.filter((lease) => lease.noted);
+    if (noted.length === 0) return;
+    const commands = noted.map(({ tag }) => ['SREM', this.#keys.run(tag), this.id] as const);
+    await this.#through((socket) => socket.batch(commands));
+  }
+
   /** Resolves when the server has forgotten the message, or refused because somebody else holds it. */
   ack(lease: Lease): Promise<void> {
     if (lease.state !== 'held') return Promise.resolve();
@@ -183,6 +211,7 @@ export class Ledger {
   }
 
   async #forget(leases: readonly Lease[]): Promise<void> {
+    await this.#crossOut(leases);
     const keys = [this.#keys.unackedIndex, this.#keys.unacked, this.ownedKey];
     const args: string[] = [];
     for (const { tag, score } of leases) args.push(tag, score);
@@ -220,6 +249,7 @@ export class Ledger {
     const held = leases.filter(({ state }) => state === 'held');
     for (const lease of held) lease.state = 'settling';
     await this.#renewing;
+    await this.#crossOut(held);
     for (let i = 0; i < held.length; i += PAGE) {
       const page: Held[] = held
         .slice(i, i + PAGE)

@@ -102,10 +102,20 @@ export class SqliteBroker {
   }
 
   /** One promise for everything that is settled in this tick. */
-  settle(id: number, how: 'remove' | 'giveBack' | 'restore'): Promise<void> {
+  settle(id: number, how: 'remove' | 'giveBack' | 'restore', noted: boolean): Promise<void> {
     const owner = this.#owner;
     if (owner === undefined) return Promise.resolve();
-    return this.#add({ run: (tables) => void tables[how](id, owner) });
+    return this.#add({
+      run: (tables) => {
+        if (tables[how](id, owner) && noted) tables.crossOut(id, owner);
+      },
+    });
+  }
+
+  /** Writes down that a message runs. @returns how many earlier runs were written down, and their owners died */
+  async noteRun(id: number): Promise<number> {
+    const owner = await this.#own();
+    return this.#write(() => this.#tables.noteRun(id, owner));
   }
 
   async declare(entity: Entity): Promise<void> {

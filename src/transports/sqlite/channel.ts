@@ -9,6 +9,7 @@ import type {
   Destination,
   LeaseHolder,
   PublishOptions,
+  Suspicion,
 } from '../transport.ts';
 import type { Claimer, Holder, SqliteBroker, Window } from './broker.ts';
 import type { Claimed } from './tables.ts';
@@ -26,6 +27,7 @@ class SqliteDelivery implements Delivery {
   readonly #owner: SqliteConsumer | SqliteChannel;
   readonly #broker: SqliteBroker;
   #settled: boolean;
+  #noted = false;
   holder: LeaseHolder | undefined;
 
   constructor(
@@ -45,6 +47,15 @@ class SqliteDelivery implements Delivery {
     this.#broker = broker;
     this.#owner = owner;
     this.#settled = noAck;
+  }
+
+  get suspicion(): Suspicion {
+    return { returns: this.deliveryCount - 1, everyRun: true, begin: (limit) => this.#begin(limit) };
+  }
+
+  async #begin(limit: number): Promise<boolean> {
+    this.#noted = true;
+    return (await this.#broker.noteRun(this.deliveryTag)) >= limit;
   }
 
   ack(): Promise<void> {
@@ -82,7 +93,7 @@ class SqliteDelivery implements Delivery {
     if (this.#settled) return SETTLED;
     this.#settled = true;
     this.#owner.released(this);
-    return this.#broker.settle(this.deliveryTag, how);
+    return this.#broker.settle(this.deliveryTag, how, this.#noted);
   }
 }
 

@@ -58,6 +58,10 @@ export class Tables {
   readonly #releaseOwner: Statement;
   readonly #ownedQueues: Statement;
   readonly #dropOwner: Statement;
+  readonly #noteRun: Statement;
+  readonly #runners: Statement;
+  readonly #crossOut: Statement;
+  readonly #dropNotes: Statement;
   readonly #remember: Statement;
   readonly #forget: Statement;
 
@@ -111,6 +115,10 @@ export class Tables {
     this.#releaseOwner = db.prepare('UPDATE message SET owner = NULL, redelivered = 1 WHERE owner = ?');
     this.#ownedQueues = db.prepare('SELECT name FROM queue WHERE owner = ?');
     this.#dropOwner = db.prepare('DELETE FROM owner WHERE id = ?');
+    this.#noteRun = db.prepare('INSERT INTO run (message, owner) VALUES (?, ?) ON CONFLICT DO NOTHING');
+    this.#runners = db.prepare('SELECT count(*) FROM run WHERE message = ? AND owner <> ?');
+    this.#crossOut = db.prepare('DELETE FROM run WHERE message = ? AND owner = ?');
+    this.#dropNotes = db.prepare('DELETE FROM run WHERE message NOT IN (SELECT id FROM message)');
     this.#remember = db.prepare('INSERT INTO once (key, until) VALUES (?, ?) ON CONFLICT DO NOTHING');
     this.#forget = db.prepare('DELETE FROM once WHERE until <= ?');
   }
@@ -188,6 +196,17 @@ export class Tables {
 
   holds(id: number, owner: number): boolean {
     return this.#held.first(id, owner) !== undefined;
+  }
+
+  /** Writes down that a message runs. @returns how many earlier runs were written down, and their owners died */
+  noteRun(id: number, owner: number): number {
+    this.#dropNotes.run();
+    this.#noteRun.run(id, owner);
+    return Number(this.#runners.first(id, owner)?.[0]);
+  }
+
+  crossOut(id: number, owner: number): void {
+    this.#crossOut.run(id, owner);
   }
 
   /** Makes ready what has become due. @returns how many */
