@@ -323,7 +323,15 @@ test('unknown options are refused with the nearest name', async () => {
   const add = app.task('math.add', (x: number, y: number) => x + y);
   await expect(add.applyAsync([1, 2], { countDown: 1 } as never)).rejects.toThrow('did you mean "countdown"?');
   expect(() => app.task('bad', { acksLat: true } as never, () => 1)).toThrow('did you mean "acksLate"?');
+});
+
+test('a name belongs to one task', () => {
+  const app = newApp();
+  app.task('math.add', (x: number, y: number) => x + y);
+  const first = app.tasks.get('math.add');
   expect(() => app.task('math.add', () => 1)).toThrow(ImproperlyConfigured);
+  expect(() => app.task('celery.backend_cleanup', () => 1)).toThrow(ImproperlyConfigured);
+  expect(app.tasks.get('math.add')).toBe(first);
 });
 
 test('children know their parent and root, and are listed with the result', async () => {

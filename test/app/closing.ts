@@ -4,7 +4,7 @@ import { Worker } from '../../src/worker/index.ts';
 /* Runs one task on the broker that the argument names, closes everything, and does not say `process.exit()`. */
 
 const url = process.argv[2] as string;
-const app = new Celery({ broker: url, backend: url, env: {} });
+const app = new Celery({ broker: url, backend: url.startsWith('amqp') ? 'rpc://' : url, env: {} });
 const add = app.task('closing.add', (x: number, y: number) => x + y);
 const worker = new Worker(app, { hostname: 'closing@test', concurrency: 1 });
 await worker.start();

@@ -6,23 +6,29 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { Celery } from '../../src/index.ts';
+import { Celery, type AsyncResult } from '../../src/index.ts';
 import { Worker } from '../../src/worker/index.ts';
 import { startRedis, type RedisServer } from '../drivers/redis-support.ts';
+import { poolApp } from '../pools/app.ts';
+import { appModule } from '../pools/support.ts';
 import { missing } from '../support/available.ts';
 import { withoutLeaks } from '../support/leaks.ts';
+import { startRabbit, type RabbitServer } from '../support/rabbitmq.ts';
 import { until } from '../support/until.ts';
 
 /* After close() nothing keeps the process alive: no socket, no timer, no child. */
 
 let folder: string;
 let redis: RedisServer | undefined;
+let rabbit: RabbitServer | undefined;
 beforeAll(async () => {
   folder = mkdtempSync(join(tmpdir(), 'celeriac-leaks-'));
   if (missing('redis') === undefined) redis = await startRedis();
+  if (missing('rabbitmq') === undefined) rabbit = await startRabbit();
 });
 afterAll(async () => {
   await redis?.stop();
+  await rabbit?.[Symbol.asyncDispose]();
   rmSync(folder, { recursive: true, force: true });
 });
 
@@ -30,6 +36,7 @@ const places = (): Readonly<Record<string, string | undefined>> => ({
   memory: 'memory://',
   sqlite: `sqlite:///${folder}/leaks.db`,
   redis: redis?.url(0),
+  rabbitmq: rabbit?.url(),
 });
 
 test('what is left open is noticed', async () => {
@@ -44,7 +51,8 @@ test('what is left open is noticed', async () => {
 
 /** A bit of everything: tasks, results pushed and abandoned, retries, remote control, events. */
 async function everything(url: string): Promise<void> {
-  const app = new Celery({ broker: url, backend: url, env: {}, taskSendSentEvent: true, workerSendTaskEvents: true });
+  const backend = url.startsWith('amqp') ? 'rpc://' : url;
+  const app = new Celery({ broker: url, backend, env: {}, taskSendSentEvent: true, workerSendTaskEvents: true });
   const add = app.task('add', (x: number, y: number) => x + y);
   const flaky = app.task('flaky', { bind: true }, (ctx): number => {
     if (ctx.retries < 1) throw ctx.retry({ countdown: '50ms' });
@@ -66,7 +74,7 @@ async function everything(url: string): Promise<void> {
   await app.close();
 }
 
-describe.each(['memory', 'sqlite', 'redis'])('%s', (name) => {
+describe.each(['memory', 'sqlite', 'redis', 'rabbitmq'])('%s', (name) => {
   test('app and worker leave nothing open', async (context) => {
     const url = places()[name];
     if (url === undefined) return context.skip();
@@ -101,5 +109,31 @@ describe.each(['memory', 'sqlite', 'redis'])('%s', (name) => {
       child.kill('SIGKILL');
     }
     expect([await ended, out.trim()]).toEqual([[0, null], 'closed 3']);
+  });
+});
+
+describe.each(['process', 'thread'] as const)('pool %s', (pool) => {
+  const round = async (): Promise<void> => {
+    const url = `sqlite:///${folder}/pool-${pool}.db`;
+    const before = { ...process.env };
+    Object.assign(process.env, { CELERY_BROKER_URL: url, CELERY_RESULT_BACKEND: url });
+    try {
+      const app = poolApp();
+      const worker = new Worker(app, { pool, concurrency: 2, appModule });
+      await worker.start();
+      const send = (name: string, ...args: unknown[]): Promise<AsyncResult<unknown>> => app.send(name, args);
+      const results = await Promise.all([send('add', 1, 2), send('boom', 'x'), send('again')]);
+      const settled = await Promise.allSettled(results.map((result) => result.get({ timeout: '30s' })));
+      expect(settled.map(({ status }) => status)).toEqual(['fulfilled', 'rejected', 'fulfilled']);
+      await worker.stop('warm');
+      await app.close();
+    } finally {
+      process.env = before;
+    }
+  };
+
+  test('leaves no child, channel or timer', async () => {
+    await round();
+    await withoutLeaks(round);
   });
 });

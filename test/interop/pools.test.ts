@@ -1,9 +1,11 @@
 import { describe, expect, test } from 'vitest';
+import { Celery, TimeLimitExceeded } from '../../src/index.ts';
 import { startRedis } from '../drivers/redis-support.ts';
 import { poolApp } from '../pools/app.ts';
 import { start } from '../pools/support.ts';
 import { missing } from '../support/available.ts';
-import { celeryCli, pythonCalls, type PythonCall } from '../support/python.ts';
+import { celeryCli, pythonCalls, pythonWorker, type PythonCall } from '../support/python.ts';
+import { until } from '../support/until.ts';
 
 /* Python sends to a worker whose tasks run in child processes, and sees what it would see of its own prefork pool. */
 
@@ -40,4 +42,28 @@ describe.skipIf(reason !== undefined)(`pools and Python${reason === undefined ? 
       await redis.stop();
     }
   });
+
+  test(
+    "Python's own pool takes our limits: the soft one first, then the other kills",
+    { timeout: 120_000 },
+    async () => {
+      const redis = await startRedis();
+      try {
+        const side = { broker: redis.url(0), backend: redis.url(0) };
+        await using python = await pythonWorker(side, { pool: 'prefork' });
+        await using app = new Celery({ broker: side.broker, backend: side.backend, env: {} });
+        const sent = await app.send('py.stubborn', [], { softTimeLimit: '1s', timeLimit: '4s' });
+        const states: string[] = [];
+        for await (const one of sent.updates({ signal: AbortSignal.timeout(60_000) }))
+          states.push(one.state === 'CUSTOM' ? one.name : one.state);
+        expect(states).toEqual(['SOFT', 'FAILURE']);
+        const error = await sent.get({ timeout: '10s' }).catch((thrown: unknown) => thrown);
+        expect(error).toBeInstanceOf(TimeLimitExceeded);
+        const logged = /Soft time limit \(1s\) exceeded[^]*Hard time limit \(4s\) exceeded/;
+        await until(() => logged.test(python.log()), { message: 'Python says which limits came' });
+      } finally {
+        await redis.stop();
+      }
+    },
+  );
 });

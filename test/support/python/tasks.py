@@ -289,3 +289,15 @@ def commands():
 
 
 commands()
+
+
+@app.task(name="py.stubborn", bind=True)
+def stubborn(self):
+    """Says that its soft limit has come, and goes on."""
+    from celery.exceptions import SoftTimeLimitExceeded
+
+    try:
+        time.sleep(60)
+    except SoftTimeLimitExceeded:
+        self.update_state(state="SOFT")
+        time.sleep(60)
