@@ -3,7 +3,9 @@ import { expect, test } from 'vitest';
 import { CeleryError, ContentDisallowed, DecodeError, EncodeError, InvalidTaskError } from '../errors.ts';
 import { compress } from '../serializers/compression.ts';
 import { createSerializers } from '../serializers/registry.ts';
+import { decodeControlReplies, decodeControlRequest } from './control.ts';
 import { classify, decodeBody, decodeHeaders, decodeV1, decompressMessage } from './decode.ts';
+import { decodeEvents } from './event.ts';
 import type { Message } from './message.ts';
 import type { TaskBody, TaskHeaders } from './task-message.ts';
 import { encodeTaskV1 } from './v1.ts';
@@ -190,6 +192,44 @@ test.each([
   ['args that are text', { task: 't', id: 'i', args: 'ab' }],
 ])('protocol 1 with %s is refused', (_, body) => {
   expect(() => decodeV1(message(body, {}), serializers, accept)).toThrow(InvalidTaskError);
+});
+
+test('any body gives a control request, replies and events, or a typed error', () => {
+  const names = [
+    'method',
+    'arguments',
+    'destination',
+    'pattern',
+    'matcher',
+    'ticket',
+    'reply_to',
+    'clock',
+    'type',
+    'sw_ver',
+  ];
+  const some = fc.dictionary(fc.constantFrom(...names, 'hostname', 'timestamp', '__proto__'), fc.jsonValue());
+  const value = fc.oneof(
+    some,
+    some.map((rest) => ({ ...rest, method: 'ping', type: 'task-sent' })),
+    fc.array(some),
+  );
+  const body = fc.oneof(
+    fc.uint8Array(),
+    value.map((one) => Buffer.from(JSON.stringify(one))),
+  );
+  fc.assert(
+    fc.property(body, fc.constantFrom('application/json', 'x/y'), (bytes, contentType) => {
+      const received: Message = { body: bytes, contentType, contentEncoding: 'utf-8', headers: {}, properties: {} };
+      for (const decode of [decodeControlRequest, decodeControlReplies, decodeEvents]) {
+        try {
+          decode(received, serializers, accept);
+        } catch (error) {
+          expect(CeleryError.is(error)).toBe(true);
+        }
+      }
+    }),
+    { numRuns: 1000 },
+  );
 });
 
 test('any headers and any body give a task or a typed error', () => {
