@@ -417,6 +417,88 @@ describe.skipIf(reason !== undefined)(`RabbitMQ${reason === undefined ? '' : ` (
     await until(() => count() === 10);
   });
 
+  test.each([
+    ['classic', {}],
+    ['quorum', { taskDefaultQueueType: 'quorum', brokerTransportOptions: { native_delayed_delivery: false } }],
+  ] as const)(
+    'what a worker has unsettled of a %s queue is its window, and what it holds for an ETA (BRK-5)',
+    { timeout: 120_000 },
+    async (_, settings) => {
+      const broker = await server.vhost();
+      const vhost = decodeURIComponent(new URL(broker).pathname.slice(1));
+      const app = new Celery({ ...settings, broker, backend: 'disabled://', env: {} });
+      const [window, held, count] = [4, 10, 60];
+      let ran = 0;
+      let permits = 0;
+      app.task('far', { ignoreResult: true }, () => undefined);
+      app.task('waits', { ignoreResult: true, acksLate: true }, async () => {
+        await until(() => permits > 0, { message: 'a permit', timeoutMs: 60_000 });
+        permits--;
+        ran++;
+      });
+      const worker = new Worker(app, { concurrency: 2, prefetchMultiplier: window / 2, hostname: 'window@test' });
+      const unsettled = async (): Promise<number> => {
+        const rows = await server.list<{ name: string; messages_unacknowledged: number }>(
+          'list_queues',
+          vhost,
+          'name',
+          'messages_unacknowledged',
+        );
+        return rows.find(({ name: queueName }) => queueName === 'celery')?.messages_unacknowledged ?? 0;
+      };
+      try {
+        await worker.start();
+        // The worker has to get past the far ones to reach what is due.
+        for (let i = 0; i < held; i++) await app.send('far', [], { countdown: '1h' });
+        for (let i = 0; i < count; i++) await app.send('waits');
+        await until(async () => (await unsettled()) === window + held, { message: 'it is full', timeoutMs: 60_000 });
+        for (const goal of [20, 40, count]) {
+          permits = goal - ran;
+          const seen: number[] = [];
+          await until(
+            async () => {
+              seen.push(await unsettled());
+              return ran === goal;
+            },
+            { message: `${goal} have run`, timeoutMs: 60_000 },
+          );
+          expect(Math.max(...seen)).toBeLessThanOrEqual(window + held);
+        }
+        await until(async () => (await unsettled()) === held, { message: 'the far ones are left', timeoutMs: 60_000 });
+      } finally {
+        await worker.stop('cold');
+        await app.close();
+      }
+    },
+  );
+
+  test('priorities: 9 comes before what has none, and that before 0 (ROU-8)', async () => {
+    const broker = await server.vhost();
+    const app = new Celery({
+      broker,
+      backend: 'disabled://',
+      env: {},
+      taskQueueMaxPriority: 10,
+      taskDefaultPriority: 5,
+    });
+    const order: string[] = [];
+    app.task('note', { ignoreResult: true }, (name: string) => void order.push(name));
+    const worker = new Worker(app, { concurrency: 1, prefetchMultiplier: 1, hostname: 'ranks@test' });
+    try {
+      for (let i = 0; i < 3; i++) {
+        await app.send('note', [`low${i}`], { priority: 0 });
+        await app.send('note', [`own${i}`]);
+        await app.send('note', [`high${i}`], { priority: 9 });
+      }
+      await worker.start();
+      await until(() => order.length === 9, { message: 'all ran', timeoutMs: 30_000 });
+      expect(order).toEqual(['high', 'own', 'low'].flatMap((rank) => [0, 1, 2].map((i) => `${rank}${i}`)));
+    } finally {
+      await worker.stop('cold');
+      await app.close();
+    }
+  });
+
   test('a rejected task goes to the dead-letter exchange', async () => {
     const [jobs, dead] = [name(), name()];
     const app = new Celery({ broker: server.url(), backend: 'memory://', env: {}, taskAcksLate: true });

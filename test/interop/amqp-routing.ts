@@ -145,6 +145,10 @@ export function routingInterop(reason: string | undefined, node: () => Promise<R
       });
       const worker = await work(app, { hostname: 'x@test', excludeQueues: ['others'] });
       expect(worker.queues.map(({ name }) => name)).toEqual(['celery']);
+      const vhost = decodeURIComponent(new URL(reads).pathname.slice(1));
+      const consumers = await server.list<{ queue_name: string }>('list_consumers', vhost, 'queue_name');
+      const consumed = consumers.map(({ queue_name: name }) => name).filter((name) => !/pidbox|celeryev/.test(name));
+      expect(consumed).toEqual(['celery']);
       await open({ broker: reads }).send('shared.record', ['read', 1]);
       await until(() => count('read') === 1, { message: 'it reads from the one' });
       await app.send('shared.record', ['written', 1]);

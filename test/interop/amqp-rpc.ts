@@ -1,10 +1,10 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { Celery, RemoteError, chain } from '../../src/index.ts';
+import { Celery, NotSupported, RemoteError, ResultTimeoutError, chain, chord } from '../../src/index.ts';
 import { queue } from '../../src/messaging/entity.ts';
 import type { Message } from '../../src/protocol/message.ts';
 import { Worker } from '../../src/worker/index.ts';
 import { amqp } from '../drivers/amqp-support.ts';
-import { pythonCalls, pythonWorker, type PythonSide, type PythonWorker } from '../support/python.ts';
+import { pythonCalls, pythonResults, pythonWorker, type PythonSide, type PythonWorker } from '../support/python.ts';
 import type { RabbitServer } from '../support/rabbitmq.ts';
 import { until } from '../support/until.ts';
 
@@ -132,6 +132,84 @@ export function rpcInterop(reason: string | undefined, node: () => Promise<Rabbi
         expect(transient).toEqual({ ...theirs, properties: { ...theirs?.properties, deliveryMode: 1 } });
       } finally {
         await connection.close();
+      }
+    });
+
+    test('a second reader gets nothing, of either language, persistent or not; chords are refused', async () => {
+      await using other = new Celery({ broker, backend: 'rpc://', resultPersistent: true });
+      const sent = ['ts', 'transient', 'celery'].map((to) =>
+        app.send<string>(to === 'celery' ? 'py.echo' : 'ts.echo', [to], { queue: to }),
+      );
+      for (const handle of await Promise.all(sent)) {
+        expect(await handle.get({ timeout: '20s' })).toBeTypeOf('string');
+        // Who sent it may ask again; nobody else may.
+        expect(await handle.get({ timeout: '20s' })).toBeTypeOf('string');
+        const second = other.result(handle.id);
+        expect(await second.state()).toBe('PENDING');
+        await expect(second.get({ timeout: '200ms' })).rejects.toBeInstanceOf(ResultTimeoutError);
+        const [theirs] = await pythonResults(side, [{ op: 'facts', id: handle.id }]);
+        expect(theirs).toMatchObject({ state: 'PENDING' });
+      }
+      const echo = app.remoteTask<(value: unknown) => unknown>('py.echo');
+      const refused: unknown = await chord([echo.s(1), echo.s(2)], echo.s())
+        .delay()
+        .catch((error: unknown) => error);
+      expect(refused).toBeInstanceOf(NotSupported);
+      expect((refused as Error).message).toMatch(/^chords need a result backend that keeps/);
+    });
+
+    test('results in MessagePack, both ways', { timeout: 120_000 }, async () => {
+      const format = 'msgpack';
+      const settings = {
+        task_serializer: format,
+        result_serializer: format,
+        accept_content: ['json', format],
+        result_accept_content: [format],
+        result_persistent: true,
+      };
+      const own = { broker: await server.vhost(), backend: 'rpc://', config: settings };
+      await using client = new Celery({ ...settings, broker: own.broker, backend: 'rpc://', env: {} });
+      client.task('ts.echo', (value: unknown) => value);
+      client.task('ts.fail', (text: string) => {
+        throw new TypeError(text);
+      });
+      const worker = new Worker(client, { queues: ['ts'], hostname: 'msgpack@test' });
+      await using _python = await pythonWorker(own);
+      await worker.start();
+      try {
+        const values: readonly unknown[] = [null, 1.5, 2 ** 53 - 1, 'ü €', [1, [2]], { a: { b: [] } }];
+        const bytes = Uint8Array.of(0, 1, 255);
+        const handles = await Promise.all([...values, bytes].map((value) => client.send('py.echo', [value])));
+        expect(await Promise.all(handles.map((one) => one.get({ timeout: '20s' })))).toEqual([...values, bytes]);
+        const error: unknown = await (
+          await client.send('py.fail', ['it broke'])
+        )
+          .get({ timeout: '20s' })
+          .catch((failure: unknown) => failure);
+        expect(error).toMatchObject({ name: 'RemoteError', type: 'ValueError', args: ['it broke'] });
+        const options = { queue: 'ts' };
+        const outcomes = await pythonCalls(own, [
+          ...values.map((value) => ({ name: 'ts.echo', args: [value], options })),
+          { name: 'ts.fail', args: ['from node'], options },
+        ]);
+        expect(outcomes.slice(0, -1).map(({ value }) => value)).toEqual(values);
+        expect(outcomes.at(-1)).toMatchObject({ state: 'FAILURE', error: 'TypeError', args: ['from node'] });
+        // What travels is MessagePack from both.
+        const connection = await amqp(own.broker).connect();
+        const channel = await connection.channel();
+        await channel.declare(queue('replies'));
+        for (const [name, to] of [
+          ['py.echo', 'celery'],
+          ['ts.echo', 'ts'],
+        ] as const) {
+          await client.send(name, ['x'], { replyTo: 'replies', queue: to });
+          const reply = await until(() => channel.get('replies'), { message: `the result of ${name}` });
+          expect(reply.message.contentType).toBe('application/x-msgpack');
+          await reply.ack();
+        }
+        await connection.close();
+      } finally {
+        await worker.stop('cold');
       }
     });
   });
