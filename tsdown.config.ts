@@ -18,7 +18,13 @@ export default defineConfig({
     'src/serializers/index.ts',
   ],
   format: ['esm', 'cjs'],
-  unbundle: true,
+  // What entries share goes into chunks: an import of 35 files takes half the time of one of 170.
+  unbundle: false,
+  outputOptions: (options) => {
+    const { chunkFileNames: name } = options;
+    const chunkFileNames: typeof name = (chunk) => `chunks/${typeof name === 'function' ? name(chunk) : name}`;
+    return { ...options, chunkFileNames };
+  },
   dts: true,
   platform: 'node',
   target: 'node20.19',

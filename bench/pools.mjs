@@ -37,8 +37,7 @@ if (process.argv[2] === 'echo') {
 /** Queues `n` tasks, then times a worker from the first to the last. */
 async function drain({ broker, pool: name, children, slots, task, args, n }) {
   process.env.CELERY_BROKER_URL = process.env.CELERY_RESULT_BACKEND = broker;
-  const { Worker } = await import('celeriac/worker');
-  const { createPool } = await import('../dist/pools/names.js');
+  const { createPool, Worker } = await import('celeriac/worker');
   const { app } = await import('./peers/pool-app.mjs');
   const sent = { ignoreResult: true };
   for (let low = 0; low < n; low += 1000) {

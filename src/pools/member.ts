@@ -37,7 +37,7 @@ export type StartMember = (events: MemberEvents) => Member;
 /** File that children run, and what Node needs to run it: in a checkout it is TypeScript. */
 export function childEntry(): { readonly file: string; readonly execArgv: readonly string[] } {
   const source = import.meta.url.endsWith('.ts');
-  const file = fileURLToPath(new URL(source ? './child.ts' : './child.js', import.meta.url));
+  const file = fileURLToPath(new URL(source ? './child.ts' : '../pools/child.js', import.meta.url));
   // A debugger's port can be taken once.
   const inherited = process.execArgv.filter((arg) => !arg.startsWith('--inspect'));
   if (!source || runtimeRunsTypeScript() || inherited.some((arg) => arg.includes('tsx'))) {
