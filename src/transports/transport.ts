@@ -46,7 +46,13 @@ export interface Transport {
   readonly capabilities: TransportCapabilities;
   /** Host, port and so on for `inspect stats`. */
   readonly info: BrokerInfo;
-  connect(options?: { readonly signal?: AbortSignal | undefined }): Promise<Connection>;
+  connect(options?: ConnectOptions): Promise<Connection>;
+}
+
+export interface ConnectOptions {
+  readonly signal?: AbortSignal | undefined;
+  /** Tasks run in this event loop and may block it: leases are to be kept all the same, where that is possible. */
+  readonly sharesLoop?: boolean | undefined;
 }
 
 export interface BrokerInfo {

@@ -31,6 +31,8 @@ export interface ConsumerOptions {
   readonly attached: () => Promise<void>;
   /** The connection is gone: nothing it delivered can be settled any more. */
   readonly onLost: (error: Error) => void;
+  /** Tasks run in this event loop. */
+  readonly sharesLoop: boolean;
   readonly connectTimeoutMs: number;
   /** null: without end */
   readonly maxRetries: number | null;
@@ -158,7 +160,7 @@ export class Consumer {
 
   async #connect(): Promise<Connection> {
     const abort = new AbortController();
-    const connecting = this.#options.transport.connect({ signal: abort.signal });
+    const connecting = this.#options.transport.connect({ signal: abort.signal, sharesLoop: this.#options.sharesLoop });
     try {
       return await this.#within(this.#options.connectTimeoutMs, 'connecting', connecting);
     } catch (error) {

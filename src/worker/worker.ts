@@ -359,6 +359,7 @@ export class Worker implements AsyncDisposable {
         window.lost();
         void steps.disconnected();
       },
+      sharesLoop: this.#pools.all.some((pool) => !pool.canTerminate),
       connectTimeoutMs: Math.max(1, conf.brokerConnectionTimeout) * 1000,
       maxRetries: conf.brokerConnectionMaxRetries,
       retry: conf.brokerConnectionRetry,

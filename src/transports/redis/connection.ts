@@ -10,7 +10,8 @@ import type { KeySpace } from './keys.ts';
 import { Ledger } from './ledger.ts';
 import type { RedisSettings } from './options.ts';
 import { Publisher } from './publisher.ts';
-import { RedisSocket } from './socket.ts';
+import { redisPulse } from './pulse.ts';
+import { loginOf, RedisSocket } from './socket.ts';
 import { Sweeper } from './sweeper.ts';
 import type { RedisAddress } from './url.ts';
 
@@ -45,13 +46,15 @@ export class RedisConnection implements Connection {
   /** Those of its own channels, and those of lost connections that it has adopted. */
   readonly #ledgers = new Set<Ledger>();
   readonly #keeper: Keeper;
+  readonly #sharesLoop: boolean;
   #ended = false;
   #checked = false;
   #closing: Promise<void> | undefined;
 
-  constructor(socket: RedisSocket, state: TransportState) {
+  constructor(socket: RedisSocket, state: TransportState, sharesLoop: boolean) {
     const { keys, settings, context } = state;
     this.#state = state;
+    this.#sharesLoop = sharesLoop;
     this.socket = socket;
     this.keys = keys;
     this.settings = settings;
@@ -106,8 +109,18 @@ export class RedisConnection implements Connection {
     if (!this.#checked) {
       this.#checked = true;
       await this.#checkMemoryPolicy();
+      if (this.#sharesLoop) await this.#startPulse();
     }
     await this.#keeper.start();
+  }
+
+  async #startPulse(): Promise<void> {
+    const { address, settings } = this.#state;
+    const place = { address, remote: this.socket.remote };
+    const pulse = redisPulse(place, await loginOf(address, settings), this.keys, settings);
+    if (this.#ended) pulse?.stop();
+    else this.#keeper.pulse = pulse;
+    if (pulse === undefined) this.context.log.debug({}, 'a task that blocks the event loop may lose its lease');
   }
 
   /** A server that evicts keys drops whole queues. */

@@ -1,6 +1,13 @@
 import { maskUrl } from '../../runtime/mask-url.ts';
 import type { CreateTransport, TransportOptions } from '../drivers.ts';
-import type { BrokerInfo, Connection, DriverContext, Transport, TransportCapabilities } from '../transport.ts';
+import type {
+  BrokerInfo,
+  ConnectOptions,
+  Connection,
+  DriverContext,
+  Transport,
+  TransportCapabilities,
+} from '../transport.ts';
 import { RedisConnection, type TransportState } from './connection.ts';
 import { KeySpace } from './keys.ts';
 import { redisSettings } from './options.ts';
@@ -69,9 +76,9 @@ class RedisTransport implements Transport {
   }
 
   /** @throws {CeleryError} an `OperationalError` with what stood in the way */
-  async connect({ signal }: { readonly signal?: AbortSignal | undefined } = {}): Promise<Connection> {
+  async connect({ signal, sharesLoop = false }: ConnectOptions = {}): Promise<Connection> {
     const { address, settings, context } = this.#state;
-    return new RedisConnection(await RedisSocket.open(address, settings, context, signal), this.#state);
+    return new RedisConnection(await RedisSocket.open(address, settings, context, signal), this.#state, sharesLoop);
   }
 }
 

@@ -1,5 +1,6 @@
 import { OperationalError } from '../../errors.ts';
 import type { Timer } from '../../runtime/clock.ts';
+import type { Pulse } from '../../runtime/pulse.ts';
 import type { DriverContext } from '../transport.ts';
 import type { KeySpace } from './keys.ts';
 import type { Ledger } from './ledger.ts';
@@ -26,6 +27,8 @@ export class Keeper {
   readonly #ledgers: Set<Ledger>;
   readonly #sweeper: Sweeper;
   readonly #context: DriverContext;
+  /** Keeps the holders alive while the event loop is blocked. */
+  pulse: Pulse | undefined;
   #timer: Timer | undefined;
   #started = false;
   #stopped = false;
@@ -66,6 +69,7 @@ export class Keeper {
   async stop(): Promise<void> {
     this.#stopped = true;
     this.#timer?.cancel();
+    this.pulse?.stop();
     await this.#turn;
   }
 
@@ -119,6 +123,7 @@ export class Keeper {
       [leaseMs / 1000, OWN_KEYS_TTL_MS, visibilityTimeoutMs / 1000, PUMP, ...ledgers.map(({ id }) => id)],
     )) as [number, string, number, number];
     const nowMs = clock.monotonic();
+    if (!this.#stopped) this.pulse?.beat(ledgers.map(({ id }) => id));
     for (const ledger of ledgers) {
       ledger.alive(sentMs, sentWallMs);
       await ledger.tend();

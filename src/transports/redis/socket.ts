@@ -13,7 +13,15 @@ export type Command = readonly [name: string, ...args: Argument[]];
 
 /** The part of an ioredis client (5 or 6) that is called here. */
 export interface RedisClient {
-  readonly stream?: { destroy(): void; cork(): void; uncork(): void } | undefined;
+  readonly stream?:
+    | {
+        destroy(): void;
+        cork(): void;
+        uncork(): void;
+        readonly remoteAddress?: string | undefined;
+        readonly remotePort?: number | undefined;
+      }
+    | undefined;
   connect(): Promise<void>;
   disconnect(): void;
   call(command: string, ...args: Argument[]): Promise<unknown>;
@@ -99,14 +107,11 @@ export class RedisSocket {
   }
 
   async #handshake(address: RedisAddress, settings: RedisSettings): Promise<void> {
-    const who = (await settings.credentials?.()) ?? { username: address.username, password: address.password };
+    const login = await loginOf(address, settings);
     await this.#client.connect();
     const steps: Promise<unknown>[] = [];
     // Not left to the client: it would go on without a database or a login that was refused.
-    if (who.password !== undefined) {
-      const login = who.username === undefined ? [who.password] : [who.username, who.password];
-      steps.push(this.call('AUTH', ...login));
-    }
+    if (login) steps.push(this.call('AUTH', ...login));
     if (address.db !== 0) steps.push(this.call('SELECT', address.db));
     if (settings.clientName !== undefined) steps.push(this.call('CLIENT', 'SETNAME', settings.clientName));
     steps.push(this.call('PING'));
@@ -116,6 +121,12 @@ export class RedisSocket {
 
   #cause(): { cause: unknown; recoverable: boolean } {
     return { cause: this.#lastError, recoverable: true };
+  }
+
+  /** Where it leads. */
+  get remote(): { readonly host: string; readonly port: number } | undefined {
+    const { remoteAddress: host, remotePort: port } = this.#client.stream ?? {};
+    return host === undefined || port === undefined ? undefined : { host, port };
   }
 
   get ended(): boolean {
@@ -283,6 +294,13 @@ export class RedisSocket {
     };
     this.#timer = this.#context.clock.setTimer(turnMs, turn, { keepAlive: false });
   }
+}
+
+/** Words of AUTH; undefined: nobody has to say who it is. */
+export async function loginOf(address: RedisAddress, settings: RedisSettings): Promise<string[] | undefined> {
+  const who = (await settings.credentials?.()) ?? { username: address.username, password: address.password };
+  if (who.password === undefined) return undefined;
+  return who.username === undefined ? [who.password] : [who.username, who.password];
 }
 
 async function loadClient(): Promise<MakeClient> {

@@ -3,8 +3,10 @@ import type { Binding, Entity } from '../../messaging/entity.ts';
 import type { Message } from '../../protocol/message.ts';
 import { deferred, type Deferred } from '../../runtime/deferred.ts';
 import { sleep, type Timer } from '../../runtime/clock.ts';
+import type { Pulse } from '../../runtime/pulse.ts';
 import type { Database } from '../../sqlite/database.ts';
 import type { Destination, DriverContext, PublishOptions } from '../transport.ts';
+import { sqlitePulse } from './pulse.ts';
 import { Tables, type Claimed } from './tables.ts';
 
 /** Time after which a silent owner's messages go to others; processes of this machine are noticed at once. */
@@ -55,7 +57,10 @@ export class SqliteBroker {
   #batch: Deferred<void> = deferred();
   #cycleQueued = false;
   #cycling: Promise<void> | undefined;
+  readonly #sharesLoop: boolean;
   #owner: number | undefined;
+  /** Keeps the lease while the event loop is blocked. */
+  #pulse: Pulse | undefined;
   #renewedMs = 0;
   #open = true;
   #renewTimer: Timer | undefined;
@@ -66,7 +71,8 @@ export class SqliteBroker {
   /** `clock.monotonic()` of the last read that the file answered. */
   lastReadMs: number;
 
-  constructor(db: Database, context: DriverContext) {
+  constructor(db: Database, context: DriverContext, sharesLoop: boolean = false) {
+    this.#sharesLoop = sharesLoop;
     this.#db = db;
     this.#context = context;
     this.#tables = new Tables(db);
@@ -266,6 +272,8 @@ export class SqliteBroker {
       return this.#owner;
     });
     this.#renewedMs = clock.monotonic();
+    if (this.#sharesLoop) this.#pulse ??= sqlitePulse(this.#db.file, LEASE_MS);
+    this.#pulse?.beat(owner);
     this.#renewTimer ??= this.#every(RENEW_MS, async () => {
       if (await this.#renew()) return;
       for (const holder of this.holders) holder.lost();
@@ -283,6 +291,7 @@ export class SqliteBroker {
     const startedMs = clock.monotonic();
     const renewed = await this.#db.write(() => this.#tables.renew(owner, clock.now() + LEASE_MS));
     if (renewed) this.#renewedMs = startedMs;
+    if (renewed && this.#open) this.#pulse?.beat(owner);
     return renewed;
   }
 
@@ -345,6 +354,7 @@ export class SqliteBroker {
     this.#open = false;
     for (const timer of [this.#renewTimer, this.#sweepTimer, this.#dueTimer]) timer?.cancel();
     this.#stopListening?.();
+    this.#pulse?.stop();
     this.#batch.promise.catch(() => {});
     this.#batch.reject(this.#gone());
     const owner = this.#owner;

@@ -2,7 +2,15 @@ import { OperationalError } from '../../errors.ts';
 import { Database } from '../../sqlite/database.ts';
 import { parseSqliteUrl } from '../../sqlite/url.ts';
 import type { TransportOptions } from '../drivers.ts';
-import type { BrokerInfo, Channel, Connection, DriverContext, Transport, TransportCapabilities } from '../transport.ts';
+import type {
+  BrokerInfo,
+  Channel,
+  ConnectOptions,
+  Connection,
+  DriverContext,
+  Transport,
+  TransportCapabilities,
+} from '../transport.ts';
 import { SqliteBroker } from './broker.ts';
 import { SqliteChannel } from './channel.ts';
 import { SCHEMA } from './schema.ts';
@@ -76,9 +84,9 @@ class SqliteTransport implements Transport {
     this.info = { hostname: 'localhost', port: null, virtualHost: file, userid: null, ssl: false };
   }
 
-  async connect(): Promise<Connection> {
+  async connect({ sharesLoop = false }: ConnectOptions = {}): Promise<Connection> {
     const db = await Database.open(this.#file, SCHEMA, this.#context.clock, this.#synchronous);
-    return new SqliteConnection(new SqliteBroker(db, this.#context));
+    return new SqliteConnection(new SqliteBroker(db, this.#context, sharesLoop));
   }
 }
 
