@@ -12,6 +12,7 @@ import { missing } from '../support/available.ts';
 import { faultProxy } from '../support/fault-proxy.ts';
 import { Ledger } from '../support/ledger.ts';
 import { startRabbit, type RabbitServer } from '../support/rabbitmq.ts';
+import { storm, type Storm } from '../support/storm.ts';
 import { until } from '../support/until.ts';
 
 /*
@@ -262,37 +263,51 @@ describe.skipIf(reason !== undefined)(
       expect(starts.sort()).toEqual(['a', 'b', 'c']);
     });
 
-    test('publishing to a broker that takes nothing ends in time, and works afterwards (users 6)', async () => {
-      await fresh();
-      const app = openApp({ publishTimeout: 2 });
-      await app.send('any', [], { ignoreResult: true });
-      const attempt = async (): Promise<void> => {
-        const tries = Array.from({ length: full ? 200 : 50 }, () => app.send('any', [], { ignoreResult: true }));
-        for (const one of await Promise.allSettled(tries)) {
-          expect(one.status === 'rejected' && one.reason).toBeInstanceOf(OperationalError);
-        }
+    test('publishing to a broker that takes nothing ends in time and memory, and works afterwards (users 6)', async () => {
+      const direct = await fresh();
+      const proxy = await faultProxy(server.port);
+      closers.push(() => proxy.close());
+      broker = direct.replace(`:${server.port}/`, `:${proxy.port}/`);
+      const timeout = full ? 2 : 1;
+      const app = openApp({ backend: 'disabled://', publishTimeout: timeout });
+      const send = (): Promise<unknown> => app.send('any', [], { ignoreResult: true });
+      await send();
+      const gone = (mode: 'refuse' | 'blackhole') => ({
+        begin: async () => void (proxy.mode = mode),
+        end: async () => void (proxy.mode = 'pass'),
+      });
+      const faults = {
+        refuse: gone('refuse'),
+        blackhole: gone('blackhole'),
+        'memory alarm': {
+          begin: () => server.ctl('-q', 'set_vm_memory_high_watermark', 'absolute', '1MB'),
+          end: () => server.ctl('-q', 'set_vm_memory_high_watermark', '0.6'),
+        },
+        frozen: {
+          begin: async () => server.signal('SIGSTOP'),
+          end: async () => server.signal('SIGCONT'),
+        },
       };
-      const back = (): Promise<unknown> =>
-        until(() => succeeds(app.send('any', [], { ignoreResult: true })), {
-          message: 'publishing works again',
-          timeoutMs: 60_000,
-        });
-      await server.ctl('-q', 'set_vm_memory_high_watermark', 'absolute', '1MB');
-      try {
-        await attempt();
-        await attempt();
-      } finally {
-        await server.ctl('-q', 'set_vm_memory_high_watermark', '0.6');
+      for (const [name, { begin, end }] of Object.entries(faults)) {
+        await begin();
+        let seen: Storm;
+        try {
+          seen = await storm(send, 200, full ? 60_000 : 0);
+        } finally {
+          await end();
+        }
+        const backMs = Date.now();
+        await until(() => succeeds(send()), { message: `publishing works after ${name}`, timeoutMs: 60_000 });
+        const { calls, taken, errors, slowestMs, grownMb } = seen;
+        console.log(
+          `${name}: ${calls} calls, slowest ${slowestMs} ms, ${grownMb} MB more, back after ${Date.now() - backMs} ms`,
+        );
+        expect([name, taken]).toEqual([name, 0]);
+        for (const error of errors) expect(error).toBeInstanceOf(OperationalError);
+        // The deadline and the bound, with a wide margin for a busy machine.
+        expect(slowestMs).toBeLessThan(timeout * 1000 + 10_000);
+        expect(grownMb).toBeLessThan(200);
       }
-      await back();
-      server.signal('SIGSTOP');
-      try {
-        await attempt();
-        await attempt();
-      } finally {
-        server.signal('SIGCONT');
-      }
-      await back();
     });
 
     test('a task beyond consumer_timeout: short ones flow, it ends once, and the log says what to do (BRK-4)', async () => {

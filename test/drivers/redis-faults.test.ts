@@ -43,10 +43,11 @@ interface Holder {
 }
 
 /** Another process that consumes and settles when it is told to. */
-function holder(options: Record<string, unknown>, most = 100): Holder {
+function holder(options: Record<string, unknown>, most = 100, breakpoint?: string): Holder {
   const script = fileURLToPath(new URL('./redis-holder.ts', import.meta.url));
   const args = ['--import', 'tsx', script, server.url(), 'q', JSON.stringify(options), String(most)];
-  const child = spawn(process.execPath, args, { stdio: ['pipe', 'pipe', 'inherit'] });
+  const env = { ...process.env, ...(breakpoint !== undefined && { BREAKPOINT: breakpoint }) };
+  const child = spawn(process.execPath, args, { env, stdio: ['pipe', 'pipe', 'inherit'] });
   children.push(child);
   const said: string[] = [];
   child.stdout.on('data', (chunk: Buffer) => said.push(...chunk.toString().trim().split('\n')));
@@ -175,6 +176,31 @@ test('messages of a process that was killed are taken over long before the visib
   await Promise.all(deliveries.map((delivery) => delivery.ack()));
   expect(await raw.exists('unacked')).toBe(0);
 });
+
+test('a process that dies between its claim and the answer loses nothing, time after time (users 3)', async () => {
+  const options = { lease_ttl: 1.5, sweep_interval: 0.3 };
+  const rounds = process.env['CELERIAC_CHAOS'] === 'full' ? 100 : 2;
+  const broker = transport(server.url(), options);
+  {
+    await using connection = await broker.connect();
+    await using channel = await connection.channel();
+    await channel.publish(message('kept', { correlationId: 'the-breakpoint' }), to('q'));
+  }
+  for (let round = 0; round < rounds; round++) {
+    const { child, said } = holder(options, 100, 'the-breakpoint');
+    await until(() => child.exitCode !== null || child.signalCode !== null, 'it claims and dies', 60_000);
+    expect([child.signalCode, said]).toEqual(['SIGKILL', []]);
+    expect(await raw.hlen('unacked')).toBe(1);
+  }
+  await using connection = await broker.connect();
+  const { deliveries, texts } = await collect(connection, 'q');
+  await until(() => deliveries.length === 1, 'the takeover', 60_000);
+  expect(texts()).toEqual(['kept']);
+  // Those that died while they took it over from another did not have it.
+  expect(deliveries[0]?.deliveryCount).toBeGreaterThan(1);
+  await deliveries[0]?.ack();
+  expect(await raw.exists('unacked')).toBe(0);
+}, 1_200_000);
 
 test('however many messages it held, all of them come back', async () => {
   const options = { lease_ttl: 1.5, sweep_interval: 0.3 };
