@@ -252,6 +252,32 @@ describe.skipIf(reason !== undefined)(`RabbitMQ${reason === undefined ? '' : ` (
     });
   });
 
+  test('a message that the broker does not take is an error for its caller alone (CALL-12)', async () => {
+    const broker = await server.vhost();
+    const small = { 'x-max-length': 2, 'x-overflow': 'reject-publish' };
+    const app = new Celery({
+      broker,
+      backend: 'disabled://',
+      env: {},
+      taskQueues: [queue('small', { arguments: small }), queue('celery')],
+    });
+    try {
+      const sends = Array.from({ length: 6 }, (_, i) =>
+        failure(app.send('any', [i], { queue: i % 2 === 0 ? 'small' : 'celery', retry: false })),
+      );
+      const outcomes = await Promise.all(sends);
+      const refused = outcomes.filter((one) => one !== undefined);
+      expect(refused).toHaveLength(1);
+      expect(refused[0]).toBeInstanceOf(OperationalError);
+      expect((refused[0] as Error).message).toContain('could not take the message');
+      await using connection = await amqp(broker).connect();
+      const channel = await connection.channel();
+      expect([await channel.size('small'), await channel.size('celery')]).toEqual([2, 3]);
+    } finally {
+      await app.close();
+    }
+  });
+
   test('an app that names an unknown exchange is told at once; one deleted behind its back is declared again', async () => {
     const lines: string[] = [];
     const note = (_: object, line: string): void => void lines.push(line);

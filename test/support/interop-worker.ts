@@ -42,6 +42,10 @@ app.task('shared.record', async (id: string, milliseconds: number) => {
   await wait(milliseconds);
   appendFileSync(ledger, `${id} ${process.pid} end\n`);
 });
+/** Tells how late it starts, in its own id. */
+app.task('shared.due', { ignoreResult: true }, (dueMs: number) => {
+  appendFileSync(ledger, `late:${Date.now() - dueMs} ${process.pid} start\n`);
+});
 /** On one of the workers it runs until its signal aborts, which it tells; on others it ends. */
 app.task('shared.listen', { bind: true }, async (ctx, id: string, where: string) => {
   appendFileSync(ledger, `${id} ${process.pid} start\n`);
