@@ -220,10 +220,24 @@ export class Worker implements AsyncDisposable {
     }
     await steps.third();
     if (app.signals.has('workerReady')) await app.signals.emit('workerReady', { sender: hostname, worker: this });
-    if (!this.#pool.canTerminate) {
-      parts.log.debug({ pool: this.#pool.name }, 'a hard time limit gives up on a task, it cannot end its code');
-    }
+    this.#warnOfLimits(parts);
     parts.log.info({ queues: this.queues.map(({ name }) => name) }, 'ready');
+  }
+
+  /** A pool that shares its thread with the worker cannot end code by force: who counts on that learns it now. */
+  #warnOfLimits({ app, log }: WorkerParts): void {
+    const limited = defaultLimits(app, this.#options).timeLimitMs !== null;
+    const names = app.tasks.names().filter((name) => {
+      const task = app.tasks.get(name);
+      return task !== undefined && !this.#pools.of(task).canTerminate && (limited || task.options.timeLimitMs !== null);
+    });
+    const tasks = names.filter((name) => !name.startsWith('celery.'));
+    if (tasks.length === 0) return;
+    log.warn(
+      { pool: this.#pool.name, tasks },
+      'a hard time limit cannot end code in this pool: it gives up on the task and frees its slot, and code that never waits ' +
+        'blocks the worker; the pools process and thread can end it',
+    );
   }
 
   /** Settles which queues are consumed. */
