@@ -143,3 +143,50 @@ test('a standby takes over where the leader left off, and a leader that ends giv
   expect(sent.slice(before)).not.toContain(leader);
   await beats[leader === 'one' ? 1 : 0]?.stop();
 });
+
+test('a leader that dies at any moment is followed within one lease', async () => {
+  const { url, stop: remove } = await STORES.SQLite();
+  closers.push(remove);
+  const LEASE_MS = 10_000;
+  const clock = new ManualClock();
+  const sent: { readonly by: string; readonly atMs: number }[] = [];
+  const start = async (name: string) => {
+    const app = new Celery({ broker: 'memory://', backend: 'disabled://', env: {}, clock, beatLease: LEASE_MS / 1000 });
+    app.addPeriodicTask('tick', every('1s'), app.remoteTask<() => void>('math.tick').s());
+    let dead = false;
+    app.sender.sendDetached = async () => {
+      if (!dead) sent.push({ by: name, atMs: clock.now() });
+      return undefined as never;
+    };
+    const store = await openStore(app, { scheduler: url });
+    // Of who is dead no call reaches the database.
+    for (const part of [store, store.election as Election]) {
+      for (const call of ['campaign', 'save', 'load', 'version', 'resign'] as const) {
+        const real = (part as unknown as Record<string, ((...args: unknown[]) => unknown) | undefined>)[call];
+        if (real === undefined) continue;
+        Object.assign(part, {
+          [call]: (...args: unknown[]) => (dead ? new Promise(() => {}) : real.apply(part, args)),
+        });
+      }
+    }
+    void new Beat(app, { store }).run();
+    return { name, die: () => (dead = true) };
+  };
+  const step = async (): Promise<void> => {
+    await clock.advance(100);
+    await new Promise((resolve) => setImmediate(resolve));
+  };
+  let standby = await start('beat 0');
+  await until(async () => (await step(), sent.length > 2), { message: 'the first one sends' });
+  for (let death = 1; death <= 8; death++) {
+    const leader = standby;
+    standby = await start(`beat ${death}`);
+    // Each time elsewhere between two renewals.
+    for (let i = 0; i < 20 + 7 * death; i++) await step();
+    expect(sent.at(-1)?.by).toBe(leader.name);
+    leader.die();
+    const diedMs = clock.now();
+    await until(async () => (await step(), sent.at(-1)?.by === standby.name), { message: 'the next one sends' });
+    expect((sent.at(-1)?.atMs ?? Infinity) - diedMs).toBeLessThanOrEqual(LEASE_MS);
+  }
+});
