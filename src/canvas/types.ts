@@ -83,7 +83,7 @@ export interface Signature<in In extends unknown[], out Out, out Handle = AsyncR
   pipe<Next, H>(next: Signature<[Out], Next, H>): Signature<In, Next, H>;
   /** On success `callback` is called with the result. */
   link(callback: Signature<[Out], unknown, unknown>): Signature<In, Out, Handle>;
-  /** On failure `errback` is called. */
+  /** On failure `errback` is called. Celery's `link_error` and `on_error`: it returns the copy, so it chains. */
   linkError(errback: Errback): Signature<In, Out, Handle>;
   /** Adds call options; the newest wins. */
   set(options: CallOptions): Signature<In, Out, Handle>;

@@ -93,6 +93,34 @@ test('two thousand waiters hear of their results although their subscriptions ar
   await until(async () => ((await raw.pubsub('CHANNELS')) as string[]).length === 0, 'no subscription is left');
 });
 
+test('a thousand waiters are told over one connection, and ask nothing', async () => {
+  await using waiting = open();
+  await using storing = open();
+  const before = await clients();
+  let seen = 0;
+  const watches = Array.from({ length: 1000 }, (_, i) => {
+    return waiting.watch(String(i), ({ status }) => void (seen += status === 'SUCCESS' ? 1 : 0));
+  });
+  await Promise.all(watches.map(({ ready }) => ready));
+  // One connection listens; commands, which reads are too, have another.
+  expect((await clients()) - before).toBeLessThanOrEqual(2);
+  await raw.config('RESETSTAT');
+  for (let i = 0; i < 1000; i += 100) {
+    await Promise.all(Array.from({ length: 100 }, (_, j) => storing.store(record(String(i + j), 'SUCCESS', j))));
+  }
+  await until(() => seen === 1000, 'all results');
+  const stats = await raw.info('commandstats');
+  expect(stats).not.toMatch(/cmdstat_m?get:/);
+  expect(Number(/cmdstat_(?:un)?subscribe:calls=(\d+)/.exec(stats)?.[1] ?? 0)).toBeLessThan(20);
+  for (const watch of watches) watch.close();
+});
+
+async function clients(): Promise<number> {
+  return String(await raw.client('LIST'))
+    .trim()
+    .split('\n').length;
+}
+
 test('a server that is away for a moment is waited for; closing ends the waiting', async () => {
   await using backend = open();
   const watched: string[] = [];
