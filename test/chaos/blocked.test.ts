@@ -25,10 +25,15 @@ describe.each(full ? ALL : SOME)('a blocked event loop on %s, pool %s', (store, 
     const blocked = await fleet.worker();
     const handle = await app.send<number>('blocks', ['blocks', blockMs]);
     await until(() => fleet.starts().length === 1, { message: 'it runs', timeoutMs: 60_000 });
+    // Remote control of a pool that shares the worker's event loop answers when the task has ended.
+    const answered = app.control
+      .ping({ destination: [blocked.name], timeout: '120s' })
+      .then((replies) => [replies.length, ledger.ends().has('blocks')]);
     const rival = await fleet.worker();
     await app.send('work', ['other', 1]);
     await until(() => ledger.ends().has('other'), { message: 'another worker works meanwhile', timeoutMs: 60_000 });
     expect(await handle.get({ timeout: '120s' })).toBe(ledger.lines().find(({ id }) => id === 'blocks')?.pid);
+    expect(await answered).toEqual([1, pool === 'async' || pool === 'solo']);
     expect(fleet.starts().filter((id) => id === 'blocks')).toHaveLength(1);
     for (const one of [blocked, rival]) expect(one.text()).not.toMatch(/lease.* was lost|were put back/);
     await app.send('work', ['after', 1]);

@@ -18,7 +18,7 @@ const SOME: typeof ALL = [
   ['rabbitmq', 'async'],
 ];
 /** How long tasks run: longer than it takes to ask, and to look. */
-const TASK_MS = full ? 20_000 : 4_000;
+const TASK_MS = full ? 20_000 : 6_000;
 const WAITING = 200;
 const SLOTS = full ? 8 : 4;
 
