@@ -27,6 +27,7 @@ export class CeleryError extends Error {
 export class OperationalError extends CeleryError {
   readonly recoverable: boolean;
   constructor(message: string, options: ErrorCause & { recoverable: boolean; code?: string }) {
+    // Or 'ERR_NACK', of a message that a broker in reach does not take.
     super(options.code ?? 'ERR_OPERATIONAL', message, options);
     this.recoverable = options.recoverable;
   }

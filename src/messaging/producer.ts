@@ -173,7 +173,8 @@ export class Producer {
       return;
     }
     if (!(error instanceof OperationalError) || !error.recoverable) throw error;
-    if (link !== undefined) this.#links.drop(link);
+    // A broker that answers no has a link that works, with other messages on it.
+    if (link !== undefined && error.code !== 'ERR_NACK') this.#links.drop(link);
     if (retry.maxRetries !== null && failures >= retry.maxRetries) throw error;
     const { intervalStartMs, intervalStepMs, intervalMaxMs } = retry;
     const waitMs = Math.min(intervalMaxMs, intervalStartMs + intervalStepMs * failures);

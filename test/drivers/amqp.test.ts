@@ -269,6 +269,7 @@ describe.skipIf(reason !== undefined)(`RabbitMQ${reason === undefined ? '' : ` (
       const refused = outcomes.filter((one) => one !== undefined);
       expect(refused).toHaveLength(1);
       expect(refused[0]).toBeInstanceOf(OperationalError);
+      expect(refused[0]).toMatchObject({ code: 'ERR_NACK' });
       expect((refused[0] as Error).message).toContain('could not take the message');
       await using connection = await amqp(broker).connect();
       const channel = await connection.channel();

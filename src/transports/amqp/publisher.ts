@@ -136,7 +136,11 @@ export class Publisher {
     const { exchange, routingKey } = to;
     const what = `publishing to ${exchange === '' ? `the queue "${routingKey}"` : `the exchange "${exchange}"`}`;
     if (error instanceof Error && error.message === 'message nacked') {
-      return lost(`${what}: the broker could not take the message`);
+      // The link is as good as before: others are on their way over it.
+      return new OperationalError(`${what}: the broker could not take the message`, {
+        recoverable: true,
+        code: 'ERR_NACK',
+      });
     }
     if (!isClosed(error)) return translate(error, what);
     if (this.#connection.ended) return this.#connection.ended;
