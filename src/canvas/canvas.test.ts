@@ -92,6 +92,11 @@ test('a single-member group in a chain is its member', () => {
   expect(chainDict([add(1, 1), groupDict([add(2)]), add(3)])).toEqual(chainDict([add(1, 1), add(2), add(3)]));
 });
 
+test('a header of one stays a header, also in a chain: its body gets a list', () => {
+  const one = chordDict([add(2)], xsum);
+  expect(chainDict([add(1, 1), one]).kwargs['tasks']).toEqual([add(1, 1), one]);
+});
+
 test('a body that is a group of one stays a group when something follows it', () => {
   const body = groupDict([xsum]);
   expect(chainDict([chordDict([add(1, 1)], body), add(3)])).toEqual(chordDict([add(1, 1)], chordDict([xsum], add(3))));
