@@ -31,6 +31,8 @@ interface Store {
 
 const MAIN = fileURLToPath(new URL('../../src/cli/main.ts', import.meta.url));
 const APP = fileURLToPath(new URL('./fleet-app.ts', import.meta.url));
+/** Of what a worker prints, at least so much is kept. */
+const MOST_TEXT = 1_000_000;
 const closers: (() => unknown)[] = [];
 let rabbit: Promise<RabbitServer> | undefined;
 
@@ -140,7 +142,11 @@ export async function openFleet(
 
 async function ready(name: string, child: ChildProcess): Promise<FleetWorker> {
   let text = '';
-  for (const stream of [child.stdout, child.stderr]) stream?.on('data', (chunk: Buffer) => (text += chunk.toString()));
+  const add = (chunk: Buffer): void => {
+    text += chunk.toString();
+    if (text.length > 4 * MOST_TEXT) text = text.slice(-MOST_TEXT);
+  };
+  for (const stream of [child.stdout, child.stderr]) stream?.on('data', add);
   const code = once(child, 'exit').then(([status]) => status as number | null);
   const alive = (): boolean => child.exitCode === null && child.signalCode === null;
   closers.push(async () => {
