@@ -24,6 +24,7 @@ export type { DefineTask, RemoteTask, Task, TaskOf } from './app/task.ts';
 export type { ErrorFilter, TaskOptions } from './app/task-options.ts';
 export type { ResultBackend, ResultRecord } from './backends/backend.ts';
 export { chain, chord, group } from './canvas/builders.ts';
+export type { GroupOptions } from './canvas/builders.ts';
 export type { CallOptions, Instant, RetryPolicy } from './canvas/call-options.ts';
 export type { CanvasPlan, PlanNode } from './canvas/outline.ts';
 export type { StreamedGroup, StreamOptions } from './app/stream-group.ts';

@@ -2,7 +2,7 @@ import { UsageError } from '../errors.ts';
 import type { GroupResult } from '../result/async-result.ts';
 import type { SignatureDict } from '../protocol/task-message.ts';
 import { Call, type CanvasApp } from './call.ts';
-import { chainDict, chordDict, groupDict } from './dict.ts';
+import { chordDict, groupDict } from './dict.ts';
 import type { AnySignature, HandleOf, Last, Linked, OutOf, OutsOf, SharedIn, Signature } from './types.ts';
 
 /** Signatures that are known one after the other: what a generator gives. */
@@ -24,10 +24,18 @@ export function chain<Value>(steps: Iterable<Signature<[Value], Value>>): Signat
 /** The same from a source that has to be awaited. */
 export function chain<Value>(steps: AsyncIterable<Signature<[Value], Value>>): Promise<Signature<[Value], Value>>;
 export function chain(first: AnySignature | Later<AnySignature>, ...rest: AnySignature[]): unknown {
-  if (first instanceof Call || rest.length > 0) {
-    return build([first as AnySignature, ...rest], 'a chain', chainDict);
-  }
-  return gathered(first as Later<AnySignature>, (steps) => build(steps, 'a chain', chainDict));
+  const join = (steps: readonly AnySignature[]): unknown => Call.chained(appOf(steps, 'a chain'), steps);
+  if (first instanceof Call || rest.length > 0) return join([first as AnySignature, ...rest]);
+  return gathered(first as Later<AnySignature>, join);
+}
+
+export interface GroupOptions {
+  /**
+   * Whether a chain takes a group of one for its member, as Celery does, so that the next step gets a value and not a list of
+   * one. `false` where the number of members is not known before and the next step wants a list.
+   * @default true
+   */
+  readonly unroll?: boolean | undefined;
 }
 
 /**
@@ -38,17 +46,20 @@ export function chain(first: AnySignature | Later<AnySignature>, ...rest: AnySig
  */
 export function group<const S extends readonly AnySignature[]>(
   header: S,
+  options?: GroupOptions,
 ): Signature<SharedIn<S>, OutsOf<S>, GroupResult<OutsOf<S>>>;
 /** Members from a generator. `app.streamGroup()` sends them while they come, with bounded memory. */
 export function group<S extends AnySignature>(
   header: Iterable<S>,
+  options?: GroupOptions,
 ): Signature<SharedIn<S[]>, OutOf<S>[], GroupResult<OutOf<S>[]>>;
 /** The same from a source that has to be awaited. */
 export function group<S extends AnySignature>(
   header: AsyncIterable<S>,
+  options?: GroupOptions,
 ): Promise<Signature<SharedIn<S[]>, OutOf<S>[], GroupResult<OutOf<S>[]>>>;
-export function group(header: Later<AnySignature>): unknown {
-  return gathered(header, (members) => build(members, 'a group', groupDict));
+export function group(header: Later<AnySignature>, { unroll = true }: GroupOptions = {}): unknown {
+  return gathered(header, (members) => build(members, 'a group', groupDict, !unroll));
 }
 
 /** Runs the header's members side by side, then the body with the list of their results. */
@@ -87,17 +98,24 @@ function gathered(source: Later<AnySignature>, make: (all: readonly AnySignature
   })();
 }
 
+/** @throws {UsageError} when there is none, and when there are several */
+function appOf(signatures: readonly AnySignature[], what: string): CanvasApp {
+  const [app, ...others] = new Set(signatures.map((signature) => Call.open(signature).app));
+  if (app === undefined) throw new UsageError(`${what} needs at least one signature`);
+  if (others.length > 0) {
+    throw new UsageError(`${what} takes signatures of one app: use app.remoteTask(name) for a task of another`);
+  }
+  return app;
+}
+
 /** The declared types are the contract; inside, every signature is a dict and the app that sends it. */
-function build<S>(
+function build(
   signatures: readonly AnySignature[],
   what: string,
   join: (dicts: readonly SignatureDict[]) => SignatureDict,
-): S {
-  const [first, ...rest] = signatures.map((signature) => Call.open(signature));
-  if (first === undefined) throw new UsageError(`${what} needs at least one signature`);
-  const app: CanvasApp = first.app;
-  if (rest.some((one) => one.app !== app)) {
-    throw new UsageError(`${what} takes signatures of one app: use app.remoteTask(name) for a task of another`);
-  }
-  return new Call(app, join([first.dict, ...rest.map((one) => one.dict)])) as unknown as S;
+  whole: boolean = false,
+): unknown {
+  const app = appOf(signatures, what);
+  const dict = join(signatures.map((signature) => Call.open(signature).dict));
+  return new Call(app, dict, undefined, whole ? new Set([dict]) : undefined);
 }

@@ -44,6 +44,8 @@ export function sendLimits(options: CallOptions | undefined): SendLimits {
   return { signal, declare, timeoutMs: publishTimeout === undefined ? undefined : durationMs(publishTimeout) };
 }
 
+const NONE: ReadonlySet<SignatureDict> = new Set();
+
 /**
  * The one implementation of `Signature`: a dict and the app that would send it. What its types promise is
  * declared in `types.ts`; in here every argument and result is unknown.
@@ -53,20 +55,35 @@ export class Call {
   readonly #dict: SignatureDict;
   /** Set once frozen. */
   readonly #result: ResultTuple | undefined;
+  /** Groups in it that a chain does not unroll. */
+  readonly #whole: ReadonlySet<SignatureDict>;
 
-  constructor(app: CanvasApp, dict: SignatureDict, result?: ResultTuple) {
+  constructor(app: CanvasApp, dict: SignatureDict, result?: ResultTuple, whole: ReadonlySet<SignatureDict> = NONE) {
     this.#app = app;
     this.#dict = dict;
     this.#result = result;
+    this.#whole = whole;
   }
 
   /** The app and dict behind any signature. */
-  static open(signature: AnySignature): { readonly app: CanvasApp; readonly dict: SignatureDict } {
+  static open(signature: AnySignature): {
+    readonly app: CanvasApp;
+    readonly dict: SignatureDict;
+    readonly whole: ReadonlySet<SignatureDict>;
+  } {
     if (!(signature instanceof Call)) {
       throw new UsageError('expected a signature, as task.s(…), chain(…) or app.signature(…) make them');
     }
     const call: Call = signature;
-    return { app: call.#app, dict: call.#dict };
+    return { app: call.#app, dict: call.#dict, whole: call.#whole };
+  }
+
+  /** Steps one after the other. */
+  static chained(app: CanvasApp, steps: readonly AnySignature[]): Call {
+    const opened = steps.map((step) => Call.open(step));
+    const dicts = opened.map(({ dict }) => dict);
+    const whole = new Set(opened.flatMap((one) => [...one.whole]));
+    return new Call(app, chainDict(dicts, whole), undefined, whole);
   }
 
   get task(): string {
@@ -117,7 +134,7 @@ export class Call {
   }
 
   pipe(next: AnySignature): Call {
-    return new Call(this.#app, chainDict([this.#dict, Call.open(next).dict]));
+    return Call.chained(this.#app, [this as unknown as AnySignature, next]);
   }
 
   link(callback: AnySignature): Call {
@@ -168,7 +185,8 @@ export class Call {
   }
 
   #with(dict: SignatureDict): Call {
-    return new Call(this.#app, dict, this.#result);
+    const whole = this.#whole.has(this.#dict) ? new Set([dict]) : this.#whole;
+    return new Call(this.#app, dict, this.#result, whole);
   }
 }
 

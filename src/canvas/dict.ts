@@ -56,6 +56,8 @@ export function bodyOf(chord: SignatureDict): SignatureDict {
   return chord.kwargs['body'] as SignatureDict;
 }
 
+const NO_GROUPS: ReadonlySet<SignatureDict> = new Set();
+
 export function groupDict(tasks: readonly SignatureDict[]): SignatureDict {
   return composite('group', { tasks });
 }
@@ -67,30 +69,35 @@ export function chordDict(header: readonly SignatureDict[], body: SignatureDict)
 /**
  * `a | b | …`: nested chains are flattened, a single step stays as it is, a group that is followed by something
  * becomes a chord with it, and what follows a chord joins the chord's body.
+ * @param whole groups among the steps that stay groups, also where they have one member
  */
-export function chainDict(steps: readonly SignatureDict[]): SignatureDict {
+export function chainDict(
+  steps: readonly SignatureDict[],
+  whole: ReadonlySet<SignatureDict> = NO_GROUPS,
+): SignatureDict {
   const joined: SignatureDict[] = [];
-  for (const step of steps.flatMap(unchained)) {
+  for (const step of steps.flatMap((one) => unchained(one, whole))) {
     const last = joined.at(-1);
     if (last !== undefined && isGroup(last)) joined[joined.length - 1] = chordDict(tasksOf(last), step);
-    else if (last !== undefined && isChord(last)) joined[joined.length - 1] = withBody(last, after(bodyOf(last), step));
-    else joined.push(step);
+    else if (last !== undefined && isChord(last)) {
+      joined[joined.length - 1] = withBody(last, after(bodyOf(last), step, whole));
+    } else joined.push(step);
   }
   const [only] = joined;
   return joined.length === 1 && only !== undefined ? only : composite('chain', { tasks: joined });
 }
 
 /** A chain's steps; a group of one is its member (Celery unrolls it, so that the next step gets no list). */
-function unchained(step: SignatureDict): readonly SignatureDict[] {
-  if (isChain(step)) return tasksOf(step).flatMap(unchained);
-  const members = isGroup(step) ? tasksOf(step) : [];
+function unchained(step: SignatureDict, whole: ReadonlySet<SignatureDict>): readonly SignatureDict[] {
+  if (isChain(step)) return tasksOf(step).flatMap((one) => unchained(one, whole));
+  const members = isGroup(step) && !whole.has(step) ? tasksOf(step) : [];
   const [only] = members;
-  return members.length === 1 && only !== undefined ? unchained(only) : [step];
+  return members.length === 1 && only !== undefined ? unchained(only, whole) : [step];
 }
 
 /** A body that is a group yields a list, also where it is a group of one: Celery unrolls only a chain's own steps. */
-function after(body: SignatureDict, step: SignatureDict): SignatureDict {
-  return isGroup(body) ? chordDict(tasksOf(body), step) : chainDict([body, step]);
+function after(body: SignatureDict, step: SignatureDict, whole: ReadonlySet<SignatureDict>): SignatureDict {
+  return isGroup(body) ? chordDict(tasksOf(body), step) : chainDict([body, step], whole);
 }
 
 function withBody(chord: SignatureDict, body: SignatureDict): SignatureDict {

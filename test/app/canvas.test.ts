@@ -175,6 +175,24 @@ test('a signature runs here without a broker, and shows itself as in Celery', as
   await expect(failed.get()).rejects.toThrow('boom');
 });
 
+test('a group of one in a chain is its member, unless it is told to stay a group', async () => {
+  const app = await start((on) => {
+    on.task('next', (n: number) => n + 1);
+    on.task('told', (value: unknown) => JSON.stringify(value));
+  });
+  const next = app.remoteTask<(n: number) => number>('next');
+  const told = app.remoteTask<(value: unknown) => string>('told');
+  const values = async (make: (unroll: boolean) => { delay(): Promise<{ get(options: object): Promise<unknown> }> }) =>
+    Promise.all([true, false].map(async (unroll) => (await make(unroll).delay()).get({ timeout })));
+  const one = (unroll: boolean) => group([next.s()], { unroll });
+  expect(await values((unroll) => chain(next.s(1), one(unroll), told.s()))).toEqual(['3', '[3]']);
+  expect(await values((unroll) => next.s(1).pipe(one(unroll)).pipe(told.s()))).toEqual(['3', '[3]']);
+  expect(await values((unroll) => chain(next.s(1), one(unroll)))).toEqual([3, [3]]);
+  expect(
+    await values((unroll) => chain(group([next.s(1), next.s(2)]), told.s(), group([told.s()], { unroll }))),
+  ).toEqual(['"[2,3]"', ['"[2,3]"']]);
+});
+
 test('map, starmap, chunks and skew', async () => {
   const app = await start((on) => {
     on.task('add', (x: number, y: number) => x + y);
