@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { createBackend } from '../../src/backends/sqlite.ts';
+import { Celery } from '../../src/index.ts';
 import { systemClock } from '../../src/runtime/clock.ts';
 import { silentLogger } from '../../src/runtime/logger.ts';
 import { systemRandom } from '../../src/runtime/random.ts';
@@ -12,6 +13,7 @@ import { createSerializers } from '../../src/serializers/registry.ts';
 import { backendContract } from '../../src/testing/backend-contract.ts';
 import { transportContract } from '../../src/testing/transport-contract.ts';
 import { createTransport } from '../../src/transports/sqlite/index.ts';
+import { Worker } from '../../src/worker/index.ts';
 
 const context = { clock: systemClock, random: systemRandom(), log: silentLogger };
 
@@ -56,6 +58,26 @@ test('expired results are swept', async () => {
   await backend.store({ taskId: 'old', status: 'SUCCESS', result: 1, traceback: null, children: [], dateDone: null });
   expect(await backend.load('old')).toBeUndefined();
   expect(await backend.cleanup()).toBe(1);
+  await backend.close();
+  await dispose();
+});
+
+test('celery.backend_cleanup sweeps in a worker, and a task that waits there is refused', async () => {
+  const { url, dispose } = folder();
+  const backend = createBackend(url, { expiresMs: -1, transportOptions: {} }, context);
+  await backend.store({ taskId: 'old', status: 'SUCCESS', result: 1, traceback: null, children: [], dateDone: null });
+  const app = new Celery({ broker: url, backend: url, env: {} });
+  const leaf = app.task('leaf', () => 1);
+  app.task('waits', async () => (await leaf.delay()).get());
+  app.task('may wait', async () => (await leaf.delay()).get({ allowInTask: true }));
+  const worker = new Worker(app, { concurrency: 4 });
+  await worker.start();
+  await (await app.send('celery.backend_cleanup')).get({ timeout: '30s' });
+  expect(await backend.cleanup()).toBe(0);
+  await expect((await app.send('waits')).get({ timeout: '30s' })).rejects.toThrow(/allowInTask/);
+  expect(await (await app.send('may wait')).get({ timeout: '30s' })).toBe(1);
+  await worker.stop('cold');
+  await app.close();
   await backend.close();
   await dispose();
 });
