@@ -91,13 +91,13 @@ test('settings that nothing reads are told when the app gets ready, and only tho
     broker: 'memory://',
     env: {},
     log,
-    workerAgent: 'x:Agent',
+    workerConsumer: 'x:Consumer',
     taskAcksLate: true,
     resultCacheMax: -1,
   });
   await app.ready();
   await app.close();
-  expect(told).toEqual([{ settings: ['workerAgent'] }]);
+  expect(told).toEqual([{ settings: ['workerConsumer'] }]);
 });
 
 test('overrideBackends: a name for another URL, or for a backend of one’s own', async () => {

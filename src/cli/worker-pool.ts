@@ -1,5 +1,6 @@
 import type { Celery } from '../app/celery.ts';
 import { parseAppSpec } from '../app/module-loader.ts';
+import type { ConsumerScope, Step, StepSource } from '../app/steps.ts';
 import { isPoolModule, poolFrom } from '../pools/custom.ts';
 import type { PoolFactory } from '../pools/names.ts';
 import type { AutoscalePolicy } from '../worker/autoscale.ts';
@@ -42,3 +43,26 @@ export async function autoscalePolicy(session: Session, app: Celery): Promise<'l
     hint: 'Expected load, latency, or a module and its export such as ./scale.ts:policy, a function (load) => children',
   });
 }
+
+/**
+ * What begins anew with each connection to the broker: the setting `workerAgent`, a module and its export, `./agent.ts:Agent`.
+ * That is a step, a function that makes one, or a class of one. Source: `Agent` of celery.worker.consumer.agent.
+ */
+export async function addAgent(session: Session, app: Celery): Promise<void> {
+  const spec = app.conf.workerAgent;
+  if (spec === null) return;
+  const { module, exportName } = parseAppSpec(spec);
+  const exports = await session.loader.import(session.loader.resolve(module));
+  const agent = exports[exportName ?? 'default'];
+  const isClass = typeof agent === 'function' && typeof (agent.prototype as Agent | undefined)?.start === 'function';
+  const source = isClass ? () => new (agent as new () => Agent)() : agent;
+  if (typeof source === 'function' || typeof (source as Agent | undefined)?.start === 'function') {
+    return app.steps.consumer.add(source as StepSource<ConsumerScope>);
+  }
+  throw new CommandError(`workerAgent: ${spec} is no step`, {
+    exitCode: EXIT.usage,
+    hint: 'Expected a module and its export such as ./agent.ts:Agent: an object with name and start, or its class',
+  });
+}
+
+type Agent = Step<ConsumerScope>;

@@ -23,7 +23,7 @@ import { LEVEL_NAMES, parseLevel } from './logging/levels.ts';
 import { logOutput } from './logging/log-file.ts';
 import { Printer } from './logging/printer.ts';
 import { textFormat } from './logging/text-format.ts';
-import { autoscalePolicy, poolOf } from './worker-pool.ts';
+import { addAgent, autoscalePolicy, poolOf } from './worker-pool.ts';
 import { moreNames, positiveNumber, seconds, wholeNumber } from './options.ts';
 import type { Session } from './session.ts';
 import { withUserOptions } from './user-options.ts';
@@ -254,6 +254,7 @@ async function runWorker(
   const { io } = session;
   const pool = await poolOf(session, app, flags.pool);
   const autoscale = flags.autoscale && { ...flags.autoscale, policy: await autoscalePolicy(session, app) };
+  await addAgent(session, app);
   const worker = new Worker(app, { ...workerOptions(session, app, flags, settings, pool), autoscale });
   // Selected here too, so that the banner shows what will be consumed.
   if (flags.queues?.length) app.queues.select(flags.queues);

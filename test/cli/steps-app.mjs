@@ -19,3 +19,18 @@ app.steps.worker.add({
 });
 app.steps.worker.add(consumerStep({ name: 'orders', queues: queue('orders'), onMessage: (message) => message.ack() }));
 app.steps.consumer.add({ name: 'greeting', requires: ['tasks'] });
+
+export const agent = {
+  name: 'agent',
+  start: ({ hostname, log }) => log.info({}, `agent of ${hostname}`),
+  stop: ({ log }) => log.info({}, 'agent leaves'),
+};
+export class Agent {
+  name = 'agent';
+  start({ hostname, log }) {
+    log.info({}, `Agent of ${hostname}`);
+  }
+  stop({ log }) {
+    log.info({}, 'Agent leaves');
+  }
+}

@@ -37,6 +37,21 @@ test('graph bootsteps: the order, what requires what, and whose step it is', asy
   expect((await cli(['-b', 'memory://', 'graph', 'bootsteps', 'wrker'])).code).toBe(2);
 });
 
+test('workerAgent is a step of each connection: an object or a class of a module', async () => {
+  for (const name of ['agent', 'Agent']) {
+    const world = testIo();
+    const ended = run(['worker', '-A', FILE, '-n', 'w@h', `workerAgent=${FILE}:${name}`], world.io);
+    await until(() => world.err().includes('ready.'), { message: world.err() });
+    world.signals.emit('SIGTERM', 'SIGTERM');
+    expect(await ended).toBe(0);
+    expect(world.err()).toMatch(new RegExp(`${name} of w@h[^]*${name} leaves`));
+    vi.resetModules();
+  }
+  const { err, code } = await cli(['worker', '-A', FILE, `workerAgent=${FILE}:nothing`]);
+  expect(code).toBe(2);
+  expect(err).toContain('is no step');
+});
+
 test("an option of the app's own reaches its steps", async () => {
   const world = testIo();
   const ended = run(['worker', '-A', FILE, '--cache-size', '77', '-n', 'w@h'], world.io);

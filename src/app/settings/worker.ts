@@ -46,15 +46,15 @@ export interface WorkerSettings {
   readonly workerSoftShutdownTimeout: number;
   /** Soft phase even when idle. */
   readonly workerEnableSoftShutdownOnIdle: boolean;
-  /** Timer class. */
+  /** Timer class; here timers are those of the option `clock` of the app. */
   readonly workerTimer: string | null;
   /** Max timer sleep: how soon a clock that was set is noticed by ETAs and rate limits. */
   readonly workerTimerPrecision: number;
   /** How `--autoscale` decides: load, latency, or a module and its export; Celery’s class is load. */
   readonly workerAutoscaler: string;
-  /** Consumer class. */
+  /** Consumer class; here messages other than tasks are consumed by steps (`app.steps`). */
   readonly workerConsumer: string;
-  /** Agent class. */
+  /** A step of each connection to the broker: a module and its export (`celeriac worker`). */
   readonly workerAgent: string | null;
   /** Capture console outside of tasks too. */
   readonly workerHijackRootLogger: boolean;
@@ -237,7 +237,7 @@ export const WORKER_SETTINGS: SettingsOf<WorkerSettings> = {
     default: null,
     nullable: true,
     unit: 'path',
-    meaning: 'Timer class',
+    meaning: 'Timer class; here timers are those of the option `clock` of the app',
     status: 'accepted',
   },
   workerTimerPrecision: {
@@ -259,7 +259,7 @@ export const WORKER_SETTINGS: SettingsOf<WorkerSettings> = {
     type: 'text',
     default: 'celery.worker.consumer:Consumer',
     unit: 'path',
-    meaning: 'Consumer class',
+    meaning: 'Consumer class; here messages other than tasks are consumed by steps (`app.steps`)',
     status: 'accepted',
   },
   workerAgent: {
@@ -267,8 +267,8 @@ export const WORKER_SETTINGS: SettingsOf<WorkerSettings> = {
     default: null,
     nullable: true,
     unit: 'path',
-    meaning: 'Agent class',
-    status: 'accepted',
+    meaning: 'A step of each connection to the broker: a module and its export (`celeriac worker`)',
+    status: 'used',
   },
   workerHijackRootLogger: {
     type: 'bool',
