@@ -1,6 +1,7 @@
 import { afterEach, describe, expect, test } from 'vitest';
 import { Celery, chain, chord, group, type CeleryOptions, type TaskContext } from '../../src/index.ts';
 import { Worker } from '../../src/worker/index.ts';
+import { recordSent } from '../../src/testing/index.ts';
 import { until } from '../support/until.ts';
 
 /*
@@ -208,6 +209,12 @@ test('map, starmap, chunks and skew', async () => {
   ];
   expect(await (await add.starmap(pairs).delay()).get({ timeout })).toEqual([2, 4, 6]);
   expect(await (await add.chunks(pairs, 2).delay()).get({ timeout })).toEqual([[2, 4], [6]]);
+  using sent = recordSent(app);
+  const hundred = Array.from({ length: 100 }, (_, i): [number, number] => [i, i]);
+  const tens = await (await add.chunks(hundred, 10).delay()).get({ timeout });
+  expect((tens as number[][]).map((ten) => ten.length)).toEqual(Array.from({ length: 10 }, () => 10));
+  sent.assertSent('celery.starmap', { times: 10 });
+  expect(sent.all).toHaveLength(10);
   const skewed = group(pairs.map(([x, y]) => add.s(x, y))).skew({ start: '1s', stop: '3s', step: '1s' });
   const tasks = skewed.kwargs['tasks'] as { options: { countdown: number } }[];
   expect(tasks.map(({ options }) => options.countdown)).toEqual([1, 2, 2]);
