@@ -3,10 +3,11 @@ import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
 import { describe, expect, test } from 'vitest';
 import { Celery } from '../../src/index.ts';
+import { Worker } from '../../src/worker/index.ts';
 import { startRedis } from '../drivers/redis-support.ts';
 import { missing } from '../support/available.ts';
 import { Ledger } from '../support/ledger.ts';
-import { pythonWorker, type PythonWorker } from '../support/python.ts';
+import { pythonCalls, pythonWorker, type PythonWorker } from '../support/python.ts';
 import { until } from '../support/until.ts';
 import { interopMatrix } from './matrix.ts';
 
@@ -75,6 +76,50 @@ describe.skipIf(reason !== undefined)('a mixed fleet on one queue', () => {
       await app.close();
       await redis.stop();
       ledger.dispose();
+    }
+  });
+});
+
+describe.skipIf(reason !== undefined)('priorities', () => {
+  const PRIORITIES = [9, 5, 0, 3, 8];
+  /** kombu keeps a list for 0, 3, 6 and 9, and serves the smallest number first. */
+  const SERVED = ['p0', 'p5', 'p3', 'p8', 'p9'];
+
+  test('what one language sends the other drains in the same order', { timeout: 120_000 }, async () => {
+    const redis = await startRedis();
+    const ledger = new Ledger();
+    const side = { broker: redis.url(0), backend: redis.url(1), ledger: ledger.path };
+    const app = new Celery({ broker: side.broker, backend: side.backend, env: {} });
+    const ran: string[] = [];
+    app.task('ts.order', (name: string) => void ran.push(name));
+    const ours = new Worker(app, { queues: ['ts'], hostname: 'ts@order', concurrency: 1, prefetchMultiplier: 1 });
+    const waiting = async (queue: string): Promise<number> => {
+      await using connection = await (await app.transport()).connect();
+      return await (await connection.channel()).size(queue);
+    };
+    try {
+      for (const priority of PRIORITIES) await app.send('py.record', [`p${priority}`, 1], { priority });
+      await using _ = await pythonWorker(side, { concurrency: 1 });
+      await until(() => ledger.ends().size === PRIORITIES.length, { message: 'Python has run all', timeoutMs: 60_000 });
+      expect(ledger.lines().flatMap(({ id, what }) => (what === 'start' ? [id] : []))).toEqual(SERVED);
+
+      const calls = pythonCalls(
+        side,
+        PRIORITIES.map((priority) => ({
+          name: 'ts.order',
+          args: [`p${priority}`],
+          options: { queue: 'ts', priority },
+        })),
+      );
+      await until(async () => (await waiting('ts')) === PRIORITIES.length, { message: 'Python has sent all' });
+      await ours.start();
+      await calls;
+      expect(ran).toEqual(SERVED);
+    } finally {
+      await ours.stop('cold');
+      await app.close();
+      ledger.dispose();
+      await redis.stop();
     }
   });
 });
