@@ -388,10 +388,13 @@ export class Executor {
     };
     const settled = before === undefined ? settleNow() : before.then(settleNow);
     this.#free(request);
-    if (settled === undefined) this.#settling--;
-    else {
+    if (settled === undefined) {
+      this.#settling--;
+      this.#suspects.ended(request);
+    } else {
       void settled.then(() => {
         this.#settling--;
+        this.#suspects.ended(request);
         if (this.#idle) this.refill();
       });
     }
@@ -457,13 +460,13 @@ export class Executor {
   #leave(request: Request): void {
     request.state = 'over';
     request.cancelTimers();
+    this.#suspects.ended(request);
     this.#free(request);
     this.refill();
   }
 
   #free(request: Request): void {
     if (this.#running.delete(request) && request.lane) request.lane.running--;
-    this.#suspects.ended(request);
     void this.onSlots?.();
   }
 

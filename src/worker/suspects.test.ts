@@ -14,12 +14,15 @@ test('one begins when the one before it has ended, or has had its head start', a
   expect(began).toEqual(['a']);
   suspects.ended({});
   suspects.ended(a);
-  await clock.advance(0);
+  await clock.advance(249);
+  expect(began).toEqual(['a']);
+  await clock.advance(1);
   expect(began).toEqual(['a', 'b']);
   await clock.advance(2_999);
   expect(began).toEqual(['a', 'b']);
   await clock.advance(1);
   expect(began).toEqual(['a', 'b', 'c']);
   suspects.ended(c);
+  await clock.advance(250);
   await suspects.turn({});
 });

@@ -3,6 +3,8 @@ import { deferred, type Deferred } from '../runtime/deferred.ts';
 
 /** What kills its worker mostly does so at once; what has run for so long no longer keeps others waiting. */
 const HEAD_START_MS = 3_000;
+/** Until the acknowledgement of one that has ended is at the broker: the next one may block the loop, or kill the worker. */
+const SETTLED_MS = 250;
 
 /**
  * Messages that may have killed their workers begin one after the other: of two that begin together nobody could say
@@ -35,7 +37,9 @@ export class Suspects<T extends object> {
 
   async #within(ended: Promise<void>): Promise<void> {
     const over = new AbortController();
-    await Promise.race([ended, sleep(this.#clock, HEAD_START_MS, over.signal, { keepAlive: false }).catch(() => {})]);
+    const settled = ended.then(() => sleep(this.#clock, SETTLED_MS, over.signal, { keepAlive: false }));
+    const headStart = sleep(this.#clock, HEAD_START_MS, over.signal, { keepAlive: false });
+    await Promise.race([settled.catch(() => {}), headStart.catch(() => {})]);
     over.abort();
   }
 }
